@@ -1,0 +1,11 @@
+/* A small seeded generator (splitmix64): the same seed gives the same run everywhere. */
+#pragma once
+
+#include <stdint.h>
+
+struct rng {
+    uint64_t state;
+};
+
+uint64_t rng_next(struct rng *r);
+uint32_t rng_below(struct rng *r, uint32_t n); /* 0..n-1, n > 0 */
