@@ -1,0 +1,59 @@
+/* Driver calls in a process of their own, so that a stuck or crashing driver holds up nothing else.
+ *
+ * The parent side: exec's `program --worker` (an empty environment but for `env`), speaks fixed
+ * frames over a seqpacket socket, and never blocks: the owner of the loop watches worker_fd and
+ * calls worker_receive. The child side is worker_main. */
+#pragma once
+
+#include "device/device.h"
+
+struct worker;
+
+enum worker_call {
+    WORKER_OBSERVE,     /* the whole machine */
+    WORKER_OBSERVE_GPU,
+    WORKER_APPLY,
+    WORKER_PROCESSES,
+    WORKER_WAIT,        /* until a hardware event; answers again and again */
+    WORKER_RELEASE,     /* let go of NVML (before a mode change elsewhere); the next call opens it again */
+};
+
+struct worker_request {
+    enum worker_call call;
+    uint64_t tag;             /* echoed */
+    struct device_op op;      /* APPLY; op.gpu also names the GPU of OBSERVE_GPU and PROCESSES */
+};
+
+enum { WORKER_PROCESSES_MAX = 256 };
+
+struct worker_answer {
+    uint64_t tag;
+    enum worker_call call;
+    int code;                       /* 0 or negative, with err filled */
+    struct error err;
+    struct device_result result;    /* APPLY */
+    struct machine_gpu gpu;         /* OBSERVE_GPU */
+    struct machine *machine;        /* OBSERVE: owned by the worker until the next receive */
+    size_t process_n;
+    struct device_process processes[WORKER_PROCESSES_MAX];
+};
+
+/* Starts a worker. `program` is the path to exec (argv: program --worker), `nvml` the library path
+ * or NULL, `env` NULL-terminated "K=V" list for the child. */
+int worker_start(const char *program, const char *nvml, const char *const *env,
+                 struct worker **ret, struct error *err);
+int worker_fd(const struct worker *w);    /* readable when an answer is there */
+int worker_pidfd(const struct worker *w); /* readable when it died */
+int worker_pid(const struct worker *w);
+
+/* Sends one request; a worker does one at a time, further ones queue in the socket. */
+int worker_send(struct worker *w, const struct worker_request *r, struct error *err);
+
+/* Takes one answer: 1 = `ret` filled, 0 = nothing there yet, negative = the worker is gone. */
+int worker_receive(struct worker *w, struct worker_answer *ret, struct error *err);
+
+/* Kills it if need be, reaps it and frees; NULL is fine. Returns NULL. */
+struct worker *worker_free(struct worker *w);
+
+/* The child: serves requests on `fd` until the parent closes it; returns the exit status. */
+int worker_main(int fd, const char *nvml);

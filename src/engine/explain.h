@@ -1,0 +1,50 @@
+/* Why a request fits, waits or can never be served: one reason per GPU, and when it starts. */
+#pragma once
+
+#include "engine/world.h"
+
+enum verdict { VERDICT_FITS, VERDICT_WAIT, VERDICT_NEVER };
+
+enum reason {
+    REASON_FITS,         /* free now at `start` */
+    REASON_FITS_WARM,    /* an idle instance of this owner is reused */
+    REASON_FITS_CLEAR,   /* fits after idle instances are destroyed */
+    REASON_FITS_MODE,    /* fits after a MIG mode change of an empty GPU */
+    REASON_BUSY,         /* slices in the way belong to leases; see blockers */
+    REASON_FOREIGN,      /* instances that are not fetta's are in the way */
+    REASON_QUARANTINED,  /* instances that could not be destroyed are in the way */
+    REASON_FIXED,        /* an applied layout holds and has no free slice of it */
+    REASON_POOL,         /* the pool does not allow it */
+    REASON_DRAINED,
+    REASON_UNMANAGED,
+    REASON_LOST,         /* not present or not answering */
+    REASON_NO_PROFILE,   /* the board has no such profile */
+    REASON_NO_MIG,
+    REASON_OTHER_GPU,    /* --on names another */
+    REASON_RESERVED,     /* kept for a request that waits before this one */
+    REASON_N
+};
+
+struct gpu_reason {
+    uint16_t gpu;
+    enum reason reason;
+    uint8_t start;                   /* for the FITS ones */
+    uint8_t blocker_n;
+    uint32_t blockers[BOARD_GIS];    /* the fewest leases that would have to end */
+    int64_t free_at;                 /* when they are gone by their own ends, TIME_NEVER if unknown */
+};
+
+struct explanation {
+    enum verdict verdict;
+    int64_t latest_start;            /* WAIT: boot time by known ends, TIME_NEVER if unknown */
+    size_t position;                 /* WAIT: place in the queue, 1 = next */
+    size_t n;
+    struct gpu_reason gpus[MACHINE_GPUS];
+};
+
+const char *explain_reason_name(enum reason r); /* wire name, "fits-warm" */
+
+/* `ask` as for EVENT_ASK; if ask->id names a waiting lease, its own place in the queue is told.
+ * Agrees with what engine_step would do with the same ask at `now` (a test proves it). */
+void engine_explain(const struct world *w, const struct lease *ask, int64_t now,
+                    struct explanation *ret);

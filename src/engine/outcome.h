@@ -1,0 +1,71 @@
+/* What a step decides, as values: changes to write down first, actions to do afterwards.
+ *
+ * Changes are whole rows, so applying one twice is harmless: the store writes exactly these, the
+ * crash test replays them, world_apply applies them. */
+#pragma once
+
+#include "engine/world.h"
+
+enum change_kind {
+    CHANGE_LEASE,   /* a lease as it is now; LEASE_ENDED removes it from the world */
+    CHANGE_GPU,     /* a GPU as it is now, with all its seats */
+    CHANGE_BOARD,
+    CHANGE_POLICY,
+    CHANGE_NEXT_ID, /* the next lease id */
+};
+
+struct change {
+    enum change_kind kind;
+    union {
+        struct lease lease;
+        struct gpu gpu;
+        struct {
+            uint8_t index;
+            struct board board;
+        } board;
+        struct policy policy;
+        uint32_t next_id;
+    };
+};
+
+struct changes {
+    size_t n, room;
+    struct change *at;
+};
+
+enum action_kind {
+    ACTION_CREATE,   /* make a GI with its full-size CI at this place; answer APPLIED or FAILED */
+    ACTION_DESTROY,  /* destroy the CI(s) and the GI; answer APPLIED or FAILED */
+    ACTION_SET_MODE, /* MIG on or off; answer APPLIED or FAILED */
+    ACTION_GRANT,    /* the lease is active: confine its process, answer its client */
+    ACTION_REFUSE,   /* the request was not granted; `lease` carries why (already ENDED) */
+    ACTION_QUEUED,   /* the request waits; its client may hear its place */
+    ACTION_WARN,     /* tell the lease that `left_ns` remain */
+    ACTION_TERM,     /* SIGTERM to all its processes; report EMPTY when none is left */
+    ACTION_KILL,     /* SIGKILL to all of them; report EMPTY when none is left */
+    ACTION_ENDED,    /* the lease is over: drop its cgroup, answer who waits for the end */
+    ACTION_TOLD,     /* the lease changed in a way people see (extended, moved) */
+    ACTION_LOOK,     /* observe this GPU again */
+};
+
+struct action {
+    enum action_kind kind;
+    uint32_t lease;
+    uint16_t gpu;
+    uint32_t op;      /* CREATE, DESTROY, SET_MODE: echoed in the answer; unique per world's life */
+    uint8_t profile, start, gi;
+    bool mig_on;
+    int64_t left_ns;
+};
+
+struct outcome {
+    struct changes changes;
+    size_t action_n, action_room;
+    struct action *actions;
+    uint32_t lease;   /* ASK: the id given (or the old one for a known key) */
+};
+
+void outcome_done(struct outcome *o);
+
+/* Forgets the content, keeps the memory. */
+void outcome_clear(struct outcome *o);
