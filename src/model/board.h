@@ -64,6 +64,10 @@ const struct board *board_all(unsigned *ret_n);
 /* A built-in board by name ("a100-80"); NULL if there is none. */
 const struct board *board_find(const char *name);
 
+/* A built-in board by PCI id (0xDDDDVVVV); NULL if there is none. Only the id of the table's own
+ * variant is known, not those of its siblings (PCIe, China models). */
+const struct board *board_by_pci_id(uint32_t pci_id);
+
 /* The name NVIDIA's tools derive: "1g.10gb+me". Returns `buf`. */
 const char *board_profile_name(const struct board *b, const struct profile *p,
                                char buf[BOARD_PROFILE_NAME]);
@@ -71,11 +75,22 @@ const char *board_profile_name(const struct board *b, const struct profile *p,
 /* Index of the profile called `name` on this board ("1g.10gb"; "MIG " in front is ignored), or
  * BOARD_NO_PROFILE. */
 unsigned board_profile_by_name(const struct board *b, const char *name);
-unsigned board_profile_by_id(const struct board *b, unsigned id);
 
-/* The profile with the fewest compute slices (then memory) that has at least `mib` of memory and
+/* The same by the id nvidia-smi shows, and by NVML's enum. */
+unsigned board_profile_by_id(const struct board *b, unsigned id);
+unsigned board_profile_by_nvml(const struct board *b, unsigned nvml);
+
+/* A profile's part of the GPU's compute slices in thousandths, rounded up, so that 2 of 7 slices
+ * serve whoever asked for "2/7". */
+unsigned board_profile_ppt(const struct board *b, const struct profile *p);
+
+/* A 1g with more memory and more SMs than the smallest 1g (132-SM Hopper: 26 against 16): its compute
+ * instance has an enum of its own, and the driver places it like a 2g. */
+bool board_profile_wide(const struct board *b, const struct profile *p);
+
+/* The profile with the fewest compute slices (then memory) that has at least `bytes` of memory and
  * `compute_ppt` thousandths of the GPU's compute slices, BOARD_NO_PROFILE if none has. Profiles with
- * a suffix are not considered. */
+ * a suffix are not considered. 0 asks for nothing; what is not known (0) satisfies only that. */
 unsigned board_profile_by_need(const struct board *b, uint64_t bytes, unsigned compute_ppt);
 
 /* Compute-instance profiles of a GI (facts: the "c" counts of NVIDIA's tables). */
@@ -88,10 +103,14 @@ struct ci_profile {
     uint16_t sms;
 };
 
+enum { BOARD_CI_NVML_1_REV1 = 7 }; /* NVML's enum of the CI of a wide 1g */
+
 /* Fills the CI profiles of `p`, smallest first, and returns how many (at most BOARD_CI_PROFILES);
- * the last one is the full-size default. */
+ * the last one is the full-size default. Sizes and starts of parts follow the aligned tree seen on
+ * real GPUs; SMs of parts are the GI's, scaled down to whole pairs (assumed after Ampere). */
 unsigned board_ci_profiles(const struct board *b, const struct profile *p,
                            struct ci_profile ret[BOARD_CI_PROFILES]);
 
-/* GI id at a placement ("swizz id"): a position, not a counter. */
+/* GI id at a placement ("swizz id"): a position, not a counter; 0..14, distinct for placements that
+ * do not overlap. Numbers the halves from slice 0 (variant A of the two seen on real GPUs). */
 unsigned board_gi_id(const struct board *b, unsigned start, unsigned size);

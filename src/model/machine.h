@@ -66,9 +66,10 @@ struct machine {
     struct machine_gpu gpus[MACHINE_GPUS];
 };
 
-/* A machine by name or composition: "dgx-a100", "4xa30", "2xh100-sxm,1xa30". MIG mode is on with
- * no instances where the board has MIG. UUIDs are deterministic from position and board. On an
- * unknown name says which are known, nearest first. ~200 kB: allocate it. */
+/* A machine by name or composition: "dgx-a100", "4xa30", "2xh100-sxm,1xa30", "dgx-a100,2xa30". MIG
+ * mode is on with no instances where the board has MIG. UUIDs are deterministic from position and
+ * board. On an unknown name says which are known, nearest first. Boards with incomplete figures are
+ * taken (board->complete says so). ~200 kB: allocate it. After an error *ret is undefined. */
 int machine_parse(const char *spec, struct machine *ret, struct error *err);
 
 /* Names and one-line descriptions of the known machines, for `fetta emulate list`. */
@@ -79,3 +80,15 @@ struct machine_kind {
     bool passthrough, unified_memory;
 };
 const struct machine_kind *machine_kinds(unsigned *ret_n);
+
+/* The board of one of this machine's GPUs. */
+static inline const struct board *machine_board(const struct machine *m, const struct machine_gpu *g)
+{
+    return &m->boards[g->board];
+}
+
+/* The GPU with this UUID, NULL if there is none. */
+struct machine_gpu *machine_find_gpu(struct machine *m, const char *uuid);
+
+/* The GI with this id on a GPU, NULL if there is none. */
+struct machine_gi *machine_find_gi(struct machine_gpu *g, unsigned id);
