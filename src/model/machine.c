@@ -34,6 +34,21 @@ static const struct machine_kind *find_kind(const char *name)
     return NULL;
 }
 
+/* Which of `names` to show next to somebody who wrote `word`: one that continues it ("a100" is meant
+ * to be a100-40 or a100-80), else the nearest, else the first. */
+static size_t next_known(const char *word, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (*word && strncmp(names[i], word, strlen(word)) == 0)
+            return i;
+    }
+    const char *nearest = str_nearest(word, names, n);
+    size_t at = 0;
+    while (nearest && names[at] != nearest)
+        at++;
+    return at;
+}
+
 static int unknown_name(const char *name, struct error *err)
 {
     unsigned board_n;
@@ -48,10 +63,7 @@ static int unknown_name(const char *name, struct error *err)
     char list[ERROR_TEXT] = "";
     size_t used = 0;
     while (n > 0 && used < sizeof list) {
-        const char *next = str_nearest(name, names, n);
-        size_t at = 0;
-        while (next && names[at] != next)
-            at++;
+        size_t at = next_known(name, names, n);
         int added = snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", names[at]);
         used += (size_t)added;
         n--;

@@ -20,8 +20,8 @@ enum machine_mig { MACHINE_MIG_NONE, MACHINE_MIG_OFF, MACHINE_MIG_ON }; /* NONE:
 
 enum machine_health {
     MACHINE_OK,
-    MACHINE_NOT_ANSWERING, /* a driver call ran past its deadline */
-    MACHINE_LOST,          /* fell off the bus, or the driver is gone */
+    MACHINE_NOT_ANSWERING, /* a driver call runs long: no new leases there, running ones stay */
+    MACHINE_LOST,          /* fell off the bus, or the driver is gone: its leases are over */
 };
 
 /* A compute instance. */
