@@ -11,7 +11,7 @@ enum { COMPLETE = 1, INCOMPLETE = 0 };
 
 /* A set of up to seven memory slices, written as nvidia-smi prints it: AT(0,2,4). */
 #define AT(...) AT_PADDED(__VA_ARGS__, 15, 15, 15, 15, 15, 15, 15)
-#define AT_PADDED(a, b, c, d, e, f, g, ...) \
+#define AT_PADDED(a, b, c, d, e, f, g, ...)                                                        \
     ((1 << (a) | 1 << (b) | 1 << (c) | 1 << (d) | 1 << (e) | 1 << (f) | 1 << (g)) & 0x7fff)
 
 static const struct board boards[] = {
@@ -165,11 +165,13 @@ bool board_profile_wide(const struct board *b, const struct profile *p)
 /* NVML's compute-instance enum for `c` compute slices. */
 static uint8_t ci_nvml(unsigned c)
 {
-    static const uint8_t by_slices[] = {[1] = 0, [2] = 1, [3] = 2, [4] = 3, [6] = 6, [7] = 4, [8] = 5};
+    static const uint8_t by_slices[] = {
+        [1] = 0, [2] = 1, [3] = 2, [4] = 3, [6] = 6, [7] = 4, [8] = 5};
     return by_slices[c];
 }
 
-/* Compute instances sit in an aligned tree: 1 on any slice, 2 on even ones, 3 and 4 on every fourth. */
+/* Compute instances sit in an aligned tree: 1 on any slice, 2 on even ones, 3 and 4 on every
+ * fourth. */
 static unsigned ci_span(unsigned c)
 {
     return c <= 2 ? c : c <= 4 ? 4 : 8;

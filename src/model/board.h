@@ -16,10 +16,10 @@
 typedef uint16_t slices; /* a set of memory slices, bit s = memory slice s */
 
 enum {
-    BOARD_PROFILES = 16,      /* most GI profiles of one board */
-    BOARD_CI_PROFILES = 9,    /* NVML's compute-instance profile enum, 0..8 */
-    BOARD_GIS = 15,           /* GI ids are 0..14 */
-    BOARD_CIS = 8,            /* compute instances of one GI */
+    BOARD_PROFILES = 16,   /* most GI profiles of one board */
+    BOARD_CI_PROFILES = 9, /* NVML's compute-instance profile enum, 0..8 */
+    BOARD_GIS = 15,        /* GI ids are 0..14 */
+    BOARD_CIS = 8,         /* compute instances of one GI */
     BOARD_NAME = 24,
     BOARD_PRODUCT = 64,
     BOARD_PROFILE_NAME = 32,
@@ -29,18 +29,18 @@ enum {
 enum board_family { BOARD_AMPERE, BOARD_HOPPER, BOARD_BLACKWELL, BOARD_OTHER };
 
 struct profile {
-    uint8_t nvml;      /* NVML's enum, argument of GetGpuInstanceProfileInfo */
-    uint8_t id;        /* the id nvidia-smi shows and create takes; differs per board family */
-    uint8_t compute;   /* compute slices, the g of the name */
-    uint8_t size;      /* memory slices */
-    slices starts;     /* memory slices it may start at */
-    uint8_t max;       /* most instances of it on one GPU */
+    uint8_t nvml;    /* NVML's enum, argument of GetGpuInstanceProfileInfo */
+    uint8_t id;      /* the id nvidia-smi shows and create takes; differs per board family */
+    uint8_t compute; /* compute slices, the g of the name */
+    uint8_t size;    /* memory slices */
+    slices starts;   /* memory slices it may start at */
+    uint8_t max;     /* most instances of it on one GPU */
     uint8_t ce, dec, enc, jpeg, ofa; /* copy and media engines */
-    uint8_t l2;        /* share of L2 in l2_of-ths; 0 when not known */
+    uint8_t l2;                      /* share of L2 in l2_of-ths; 0 when not known */
     uint8_t l2_of;
-    uint16_t sms;      /* streaming multiprocessors */
-    uint32_t mib;      /* memory, MiB */
-    char suffix[10];   /* "", "+me", "-me", "+gfx", "+me.all" */
+    uint16_t sms;    /* streaming multiprocessors */
+    uint32_t mib;    /* memory, MiB */
+    char suffix[10]; /* "", "+me", "-me", "+gfx", "+me.all" */
 };
 
 struct board {
@@ -48,12 +48,12 @@ struct board {
     char product[BOARD_PRODUCT]; /* "NVIDIA A100-SXM4-80GB" */
     uint32_t pci_id;             /* 0xDDDDVVVV, as mig-parted's device-filter */
     enum board_family family;
-    uint8_t cc_major, cc_minor;  /* CUDA compute capability */
-    bool complete;               /* false: figures missing in public sources; refused for leases */
-    uint8_t memory_slices;       /* 0 = this board has no MIG */
+    uint8_t cc_major, cc_minor; /* CUDA compute capability */
+    bool complete;              /* false: figures missing in public sources; refused for leases */
+    uint8_t memory_slices;      /* 0 = this board has no MIG */
     uint8_t compute_slices;
-    uint16_t sms;                /* of the whole GPU, MIG off */
-    uint32_t total_mib;          /* of the whole GPU, MIG off */
+    uint16_t sms;       /* of the whole GPU, MIG off */
+    uint32_t total_mib; /* of the whole GPU, MIG off */
     uint8_t profile_n;
     struct profile profiles[BOARD_PROFILES]; /* in the order nvidia-smi lists them */
 };
@@ -84,21 +84,22 @@ unsigned board_profile_by_nvml(const struct board *b, unsigned nvml);
  * serve whoever asked for "2/7". */
 unsigned board_profile_ppt(const struct board *b, const struct profile *p);
 
-/* A 1g with more memory and more SMs than the smallest 1g (132-SM Hopper: 26 against 16): its compute
- * instance has an enum of its own, and the driver places it like a 2g. */
+/* A 1g with more memory and more SMs than the smallest 1g (132-SM Hopper: 26 against 16): its
+ * compute instance has an enum of its own, and the driver places it like a 2g. */
 bool board_profile_wide(const struct board *b, const struct profile *p);
 
 /* The profile with the fewest compute slices (then memory) that has at least `bytes` of memory and
- * `compute_ppt` thousandths of the GPU's compute slices, BOARD_NO_PROFILE if none has. Profiles with
- * a suffix are not considered. 0 asks for nothing; what is not known (0) satisfies only that. */
+ * `compute_ppt` thousandths of the GPU's compute slices, BOARD_NO_PROFILE if none has. Profiles
+ * with a suffix are not considered. 0 asks for nothing; what is not known (0) satisfies only that.
+ */
 unsigned board_profile_by_need(const struct board *b, uint64_t bytes, unsigned compute_ppt);
 
 /* Compute-instance profiles of a GI (facts: the "c" counts of NVIDIA's tables). */
 struct ci_profile {
-    uint8_t nvml;     /* NVML's CI enum, also the id nvidia-smi shows */
-    uint8_t compute;  /* compute slices, the c of the name */
-    uint8_t size;     /* placement size inside the GI */
-    slices starts;    /* inside the GI */
+    uint8_t nvml;    /* NVML's CI enum, also the id nvidia-smi shows */
+    uint8_t compute; /* compute slices, the c of the name */
+    uint8_t size;    /* placement size inside the GI */
+    slices starts;   /* inside the GI */
     uint8_t max;
     uint16_t sms;
 };

@@ -142,9 +142,9 @@ const char *layout_format(const struct board *b, const struct layout *l, char bu
     size_t used = 0;
     for (unsigned i = l->n; i-- > 0;) {
         char name[BOARD_PROFILE_NAME];
-        int n = snprintf(buf + used, LAYOUT_TEXT - used, "%s%s@%u", used ? " " : "",
-                         board_profile_name(b, &b->profiles[l->at[i].profile], name),
-                         l->at[i].start);
+        int n =
+            snprintf(buf + used, LAYOUT_TEXT - used, "%s%s@%u", used ? " " : "",
+                     board_profile_name(b, &b->profiles[l->at[i].profile], name), l->at[i].start);
         used += (size_t)n;
         if (used >= LAYOUT_TEXT)
             break;

@@ -20,9 +20,9 @@ struct layout {
 /* The memory slices a placement covers. */
 slices layout_span(const struct board *b, struct placement p);
 
-/* Starts at which `profile` can be added now, 0 if it does not fit: the memory slices are free, there
- * are fewer than `max` of it, and the media engines are not promised twice ("+me" once per GPU over
- * all profiles; beside "+me.all" only "-me"). */
+/* Starts at which `profile` can be added now, 0 if it does not fit: the memory slices are free,
+ * there are fewer than `max` of it, and the media engines are not promised twice ("+me" once per
+ * GPU over all profiles; beside "+me.all" only "-me"). */
 slices layout_fits(const struct board *b, const struct layout *l, unsigned profile);
 
 /* Adds a placement that layout_fits allowed. */
@@ -42,8 +42,8 @@ unsigned layout_capacity(const struct board *b, const struct layout *l, unsigned
 unsigned layout_room(const struct board *b, const struct layout *l);
 
 /* The start the driver takes when none is given: the one that leaves the most room, lowest first
- * among equals. A wide 1g (board_profile_wide) goes where a 2g can as long as it can, as seen on real
- * GPUs. -1 if the profile does not fit. */
+ * among equals. A wide 1g (board_profile_wide) goes where a 2g can as long as it can, as seen on
+ * real GPUs. -1 if the profile does not fit. */
 int layout_choose(const struct board *b, const struct layout *l, unsigned profile);
 
 /* "3g.40gb@4 1g.10gb@0", or "empty"; for messages and tests. Returns `buf`. */

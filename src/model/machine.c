@@ -34,8 +34,8 @@ static const struct machine_kind *find_kind(const char *name)
     return NULL;
 }
 
-/* Which of `names` to show next to somebody who wrote `word`: one that continues it ("a100" is meant
- * to be a100-40 or a100-80), else the nearest, else the first. */
+/* Which of `names` to show next to somebody who wrote `word`: one that continues it ("a100" is
+ * meant to be a100-40 or a100-80), else the nearest, else the first. */
 static size_t next_known(const char *word, const char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -81,9 +81,10 @@ static void make_uuid(unsigned index, const char *board, char ret[MACHINE_UUID])
         hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
     struct rng rng = {.state = hash ^ (uint64_t)index << 48};
     uint64_t a = rng_next(&rng), b = rng_next(&rng);
-    (void)snprintf(ret, MACHINE_UUID, "GPU-%08" PRIx64 "-%04" PRIx64 "-5%03" PRIx64 "-%04" PRIx64
-                   "-%012" PRIx64, a >> 32, a >> 16 & 0xffff, a & 0xfff,
-                   (b >> 48 & 0x3fff) | 0x8000, b & UINT64_C(0xffffffffffff));
+    (void)snprintf(ret, MACHINE_UUID,
+                   "GPU-%08" PRIx64 "-%04" PRIx64 "-5%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
+                   a >> 32, a >> 16 & 0xffff, a & 0xfff, (b >> 48 & 0x3fff) | 0x8000,
+                   b & UINT64_C(0xffffffffffff));
 }
 
 static int board_index(struct machine *m, const struct board *b, struct error *err)
@@ -112,8 +113,12 @@ static int add_gpus(struct machine *m, const struct board *b, unsigned count, st
         unsigned index = m->gpu_n++;
         struct machine_gpu *g = &m->gpus[index];
         enum machine_mig mig = b->memory_slices ? MACHINE_MIG_ON : MACHINE_MIG_NONE;
-        *g = (struct machine_gpu){.index = index, .minor = index, .board = (uint8_t)board,
-                                  .mig = mig, .mig_pending = mig, .health = MACHINE_OK};
+        *g = (struct machine_gpu){.index = index,
+                                  .minor = index,
+                                  .board = (uint8_t)board,
+                                  .mig = mig,
+                                  .mig_pending = mig,
+                                  .health = MACHINE_OK};
         make_uuid(index, b->name, g->uuid);
         (void)snprintf(g->pci, sizeof g->pci, "00000000:%02X:00.0", 7 + 3 * index);
     }
@@ -143,9 +148,10 @@ static int read_item(const char *spec, struct item *ret, struct error *err)
     }
     size_t name_len = len - (size_t)(name - spec);
     if (name_len == 0)
-        return error_set(err, ERROR_INVALID,
-                         "a machine is written as its name or as [COUNTx]BOARD{,[COUNTx]BOARD}, such "
-                         "as dgx-a100 or 2xh100-sxm,1xa30; here a name is missing");
+        return error_set(
+            err, ERROR_INVALID,
+            "a machine is written as its name or as [COUNTx]BOARD{,[COUNTx]BOARD}, such "
+            "as dgx-a100 or 2xh100-sxm,1xa30; here a name is missing");
     if (name_len >= sizeof ret->name)
         return error_set(err, ERROR_INVALID,
                          "\"%.*s...\" is too long for the name of a machine or board", ITEM, name);
@@ -162,9 +168,10 @@ static int add_item(struct machine *m, const struct item *item, struct error *er
     if (!kind)
         return unknown_name(item->name, err);
     if (item->count > 1)
-        return error_set(err, ERROR_INVALID,
-                         "%ux%s: several machines make sense only in planning, name one machine here",
-                         item->count, item->name);
+        return error_set(
+            err, ERROR_INVALID,
+            "%ux%s: several machines make sense only in planning, name one machine here",
+            item->count, item->name);
     m->passthrough = m->passthrough || kind->passthrough;
     m->unified_memory = m->unified_memory || kind->unified_memory;
     /* The composition of a kind is a single item of a board. */

@@ -1,7 +1,8 @@
 /* One machine as observed or as emulated: a plain value with all its GPUs and their instances.
  *
  * This is what a device backend reports and what an emulated box starts from. It holds text
- * (UUIDs, names), so it is for looking at, not for deciding on: the engine's world holds numbers. */
+ * (UUIDs, names), so it is for looking at, not for deciding on: the engine's world holds numbers.
+ */
 #pragma once
 
 #include "model/board.h"
@@ -9,9 +10,9 @@
 #include <stddef.h>
 
 enum {
-    MACHINE_GPUS = 64,     /* most GPUs of one machine */
-    MACHINE_BOARDS = 8,    /* most kinds of boards in one machine */
-    MACHINE_UUID = 64,     /* "GPU-" or "MIG-" + 36 characters, with room */
+    MACHINE_GPUS = 64,  /* most GPUs of one machine */
+    MACHINE_BOARDS = 8, /* most kinds of boards in one machine */
+    MACHINE_UUID = 64,  /* "GPU-" or "MIG-" + 36 characters, with room */
     MACHINE_PCI = 32,
     MACHINE_NAME = 64,
 };
@@ -26,26 +27,26 @@ enum machine_health {
 
 /* A compute instance. */
 struct machine_ci {
-    uint8_t id;        /* 0..7 within the GI */
-    uint8_t nvml;      /* NVML's CI profile enum */
+    uint8_t id;   /* 0..7 within the GI */
+    uint8_t nvml; /* NVML's CI profile enum */
     uint8_t start, size;
-    uint16_t sms;      /* 0 when the driver does not say */
+    uint16_t sms;            /* 0 when the driver does not say */
     char uuid[MACHINE_UUID]; /* of the MIG device, "MIG-..." */
 };
 
 /* A GPU instance. */
 struct machine_gi {
-    uint8_t id;        /* 0..14, a position */
-    uint8_t profile;   /* index into the board's profiles, BOARD_NO_PROFILE if unknown to it */
+    uint8_t id;      /* 0..14, a position */
+    uint8_t profile; /* index into the board's profiles, BOARD_NO_PROFILE if unknown to it */
     uint8_t start, size;
     uint8_t ci_n;
     struct machine_ci cis[BOARD_CIS];
 };
 
 struct machine_gpu {
-    uint32_t index;          /* NVML's index, what people type */
-    uint32_t minor;          /* N of /dev/nvidiaN */
-    uint8_t board;           /* index into machine.boards */
+    uint32_t index; /* NVML's index, what people type */
+    uint32_t minor; /* N of /dev/nvidiaN */
+    uint8_t board;  /* index into machine.boards */
     enum machine_mig mig, mig_pending;
     enum machine_health health;
     char uuid[MACHINE_UUID]; /* "GPU-..." */
@@ -56,12 +57,12 @@ struct machine_gpu {
 };
 
 struct machine {
-    char name[MACHINE_NAME];   /* "dgx-a100", or "" on real hardware */
-    char driver[32];           /* "550.54.15" */
+    char name[MACHINE_NAME]; /* "dgx-a100", or "" on real hardware */
+    char driver[32];         /* "550.54.15" */
     uint32_t gpu_n;
     uint32_t board_n;
-    bool passthrough;          /* a VM that cannot reset its GPUs (p4d): mode changes need a reset */
-    bool unified_memory;       /* dgx-spark: GPU memory is the system's */
+    bool passthrough;    /* a VM that cannot reset its GPUs (p4d): mode changes need a reset */
+    bool unified_memory; /* dgx-spark: GPU memory is the system's */
     struct board boards[MACHINE_BOARDS];
     struct machine_gpu gpus[MACHINE_GPUS];
 };
@@ -82,7 +83,8 @@ struct machine_kind {
 const struct machine_kind *machine_kinds(unsigned *ret_n);
 
 /* The board of one of this machine's GPUs. */
-static inline const struct board *machine_board(const struct machine *m, const struct machine_gpu *g)
+static inline const struct board *machine_board(const struct machine *m,
+                                                const struct machine_gpu *g)
 {
     return &m->boards[g->board];
 }

@@ -1,7 +1,7 @@
 /* Reading the two quantities people type, and refusing requests that contradict themselves.
  *
- * Both readers are strict: a mistyped amount must fail here, where the text can say how to write it,
- * and not later as a slice of a surprising size. */
+ * Both readers are strict: a mistyped amount must fail here, where the text can say how to write
+ * it, and not later as a slice of a surprising size. */
 #include "model/request.h"
 
 #include "base/time.h"
@@ -32,7 +32,7 @@ static bool read_digits(const char **text, uint64_t most, uint64_t *value)
     return any;
 }
 
-/* The power of two behind "G", "GB" or "GiB", -1 for anything else. */
+/* The power of two behind "G", "GB", "Gi" or "GiB", -1 for anything else. */
 static int unit_shift(const char *unit)
 {
     static const char letters[] = "kmgt";
@@ -42,7 +42,8 @@ static int unit_shift(const char *unit)
     if (!letter)
         return -1;
     const char *rest = unit + 1;
-    if (*rest && strcasecmp(rest, "b") != 0 && strcasecmp(rest, "ib") != 0)
+    rest += *rest == 'i' || *rest == 'I';
+    if (*rest && strcasecmp(rest, "b") != 0)
         return -1;
     return 10 * (int)(letter - letters + 1);
 }
@@ -52,14 +53,15 @@ int request_parse_bytes(const char *text, const char *what, uint64_t *ret, struc
     const char *at = text;
     uint64_t n = 0;
     if (!read_digits(&at, BYTES_END - 1, &n))
-        return error_set(err, ERROR_INVALID,
-                         "%s: \"%.40s\" is not an amount of memory, write a whole number below 1024T "
-                         "with a unit, such as 18G or 18432M",
-                         what, text);
+        return error_set(
+            err, ERROR_INVALID,
+            "%s: \"%.40s\" is not an amount of memory, write a whole number below 1024T "
+            "with a unit, such as 18G or 18432M",
+            what, text);
     if (!*at)
         return error_set(err, ERROR_INVALID,
-                         "%s: \"%.40s\" has no unit, write for example %.40sG or %.40sM", what, text,
-                         text, text);
+                         "%s: \"%.40s\" has no unit, write for example %.40sG or %.40sM", what,
+                         text, text, text);
     int shift = unit_shift(at);
     if (shift < 0)
         return error_set(err, ERROR_INVALID,
@@ -120,10 +122,11 @@ int request_parse_compute(const char *text, const char *what, uint16_t *ret, str
                          "%s: \"%.40s\" is not a part of a GPU, write it as 2/7, 0.3 or 30%%", what,
                          text);
     if (r.num == 0 || r.num > r.den)
-        return error_set(err, ERROR_INVALID,
-                         "%s: \"%.40s\" is not more than nothing and at most a whole GPU, write it as "
-                         "2/7, 0.3 or 30%%",
-                         what, text);
+        return error_set(
+            err, ERROR_INVALID,
+            "%s: \"%.40s\" is not more than nothing and at most a whole GPU, write it as "
+            "2/7, 0.3 or 30%%",
+            what, text);
     *ret = (uint16_t)((r.num * 1000 + r.den - 1) / r.den);
     return 0;
 }
@@ -134,7 +137,8 @@ static int check_ranges(const struct request *r, struct error *err)
         return error_set(err, ERROR_INVALID, "%u slices: ask for 1 to %d in one lease", r->count,
                          REQUEST_SLICES);
     if (r->bytes >= BYTES_END)
-        return error_set(err, ERROR_INVALID, "the memory asked for is too large, ask for less than 1024T");
+        return error_set(err, ERROR_INVALID,
+                         "the memory asked for is too large, ask for less than 1024T");
     if (r->compute_ppt > 1000)
         return error_set(err, ERROR_INVALID, "%u thousandths of the compute: a whole GPU has 1000",
                          r->compute_ppt);
@@ -166,21 +170,51 @@ static int check_texts(const struct request *r, struct error *err)
                          BOARD_PROFILE_NAME - 1, REQUEST_KEY - 1);
     for (const char *c = r->key; *c; c++) {
         if (*c <= ' ' || *c > '~')
-            return error_set(err, ERROR_INVALID,
-                             "the key holds a space or a character beyond ASCII: use letters, digits "
-                             "and punctuation");
+            return error_set(
+                err, ERROR_INVALID,
+                "the key holds a space or a character beyond ASCII: use letters, digits "
+                "and punctuation");
     }
     return 0;
+}
+
+/* A whole GPU and a software share have neither a profile nor a place among memory slices. */
+static int check_unplaced(const struct request *r, const char *what, struct error *err)
+{
+    if (r->profile[0])
+        return error_set(err, ERROR_INVALID, "profile %s: %s has no profile, leave it out",
+                         r->profile, what);
+    if (r->start != REQUEST_ANY)
+        return error_set(err, ERROR_INVALID, "start %d: %s does not start at a memory slice",
+                         r->start, what);
+    return 0;
+}
+
+static int check_share(const struct request *r, struct error *err)
+{
+    int rc = check_unplaced(r, "a software share", err);
+    if (rc == 0 && r->bytes == 0 && r->compute_ppt == 0)
+        rc = error_set(err, ERROR_INVALID,
+                       "a software share needs an amount of memory or compute: say how much");
+    return rc;
+}
+
+static int check_ci(const struct request *r, struct error *err)
+{
+    const char *name = r->ci_profile;
+    if (name[0] >= '1' && name[0] <= '8' && strcmp(name + 1, "c") == 0)
+        return 0;
+    return error_set(err, ERROR_INVALID,
+                     "compute-instance profile \"%s\": write 1c to 8c, such as 1c", name);
 }
 
 /* What each kind of slice may be described by. */
 static int check_kind(const struct request *r, struct error *err)
 {
-    bool need = r->bytes > 0 || r->compute_ppt > 0;
-    bool ci_ok = r->ci_profile[0] >= '1' && r->ci_profile[0] <= '8' && strcmp(r->ci_profile + 1, "c") == 0;
-    if (r->profile[0] && need)
+    if (r->profile[0] && (r->bytes > 0 || r->compute_ppt > 0))
         return error_set(err, ERROR_INVALID,
-                         "profile %s together with an amount of memory or compute: name one or the other",
+                         "profile %s together with an amount of memory or compute: name one or the "
+                         "other",
                          r->profile);
     if (r->kind != SLICE_CI && r->ci_profile[0])
         return error_set(err, ERROR_INVALID,
@@ -189,23 +223,12 @@ static int check_kind(const struct request *r, struct error *err)
     switch (r->kind) {
     case SLICE_GI:
         return 0;
-    case SLICE_CI:
-        if (ci_ok)
-            return 0;
-        return error_set(err, ERROR_INVALID,
-                         "compute-instance profile \"%s\": write 1c to 8c, such as 1c", r->ci_profile);
     case SLICE_WHOLE:
+        return check_unplaced(r, "a whole GPU", err);
+    case SLICE_CI:
+        return check_ci(r, err);
     case SLICE_SHARE:
-        if (r->profile[0])
-            return error_set(err, ERROR_INVALID, "profile %s: %s has no profile, leave it out",
-                             r->profile, r->kind == SLICE_WHOLE ? "a whole GPU" : "a software share");
-        if (r->start != REQUEST_ANY)
-            return error_set(err, ERROR_INVALID, "start %d: %s does not start at a memory slice",
-                             r->start, r->kind == SLICE_WHOLE ? "a whole GPU" : "a software share");
-        if (r->kind == SLICE_SHARE && !need)
-            return error_set(err, ERROR_INVALID,
-                             "a software share needs an amount of memory or compute: say how much");
-        return 0;
+        return check_share(r, err);
     }
     return error_set(err, ERROR_INVALID, "kind of slice %d is not known", (int)r->kind);
 }
@@ -220,9 +243,10 @@ static int check_bind(const struct request *r, struct error *err)
         return 0;
     case BIND_USER:
         if (r->owner.kind != OWNER_UID)
-            return error_set(err, ERROR_INVALID,
-                             "a lease of a named owner cannot live with a user's processes: bind it to "
-                             "a process, a cgroup or a key");
+            return error_set(
+                err, ERROR_INVALID,
+                "a lease of a named owner cannot live with a user's processes: bind it to "
+                "a process, a cgroup or a key");
         return 0;
     case BIND_KEY:
         if (!r->key[0])

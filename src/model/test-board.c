@@ -152,8 +152,9 @@ TEST(every_table_is_consistent)
 
 TEST(which_boards_are_complete)
 {
-    static const char *const complete[] = {"a100-40",  "a100-80", "a30",      "h100-sxm",     "h100-pcie",
-                                           "h100-nvl", "h200",    "gh200-96", "rtx-pro-6000", "gb10"};
+    static const char *const complete[] = {"a100-40",      "a100-80",  "a30",  "h100-sxm",
+                                           "h100-pcie",    "h100-nvl", "h200", "gh200-96",
+                                           "rtx-pro-6000", "gb10"};
     static const char *const incomplete[] = {"h20", "gh200-144", "b200", "b300", "gb200", "gb300"};
     for (size_t i = 0; i < ARRAY_LEN(complete); i++)
         CHECK(board_find(complete[i]) && board_find(complete[i])->complete);
@@ -167,8 +168,13 @@ TEST(placements_print_as_nvidia_smi_prints_them)
     static const struct {
         unsigned id, size;
         const char *starts;
-    } lgipp[] = {{19, 1, "0,1,2,3,4,5,6"}, {20, 1, "0,1,2,3,4,5,6"}, {15, 2, "0,2,4,6"}, {14, 2, "0,2,4"},
-                 {9, 4, "0,4"},            {5, 4, "0"},              {0, 8, "0"}};
+    } lgipp[] = {{19, 1, "0,1,2,3,4,5,6"},
+                 {20, 1, "0,1,2,3,4,5,6"},
+                 {15, 2, "0,2,4,6"},
+                 {14, 2, "0,2,4"},
+                 {9, 4, "0,4"},
+                 {5, 4, "0"},
+                 {0, 8, "0"}};
     const struct board *b = board_find("a100-80");
     for (size_t i = 0; i < ARRAY_LEN(lgipp); i++) {
         unsigned at = board_profile_by_id(b, lgipp[i].id);
@@ -176,7 +182,8 @@ TEST(placements_print_as_nvidia_smi_prints_them)
         char text[64] = "";
         for (unsigned s = 0; s < 16; s++) {
             if (b->profiles[at].starts >> s & 1)
-                (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u", *text ? "," : "", s);
+                (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u",
+                               *text ? "," : "", s);
         }
         CHECK_STR(text, lgipp[i].starts);
         CHECK_INT(b->profiles[at].size, ==, lgipp[i].size);
@@ -231,8 +238,9 @@ static const char *ci_text(const char *board, unsigned id)
     unsigned n = board_ci_profiles(b, &b->profiles[board_profile_by_id(b, id)], ci);
     text[0] = '\0';
     for (unsigned i = 0; i < n; i++)
-        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%uc#%u x%u %x:%u %uSM", i ? "; " : "",
-                       ci[i].compute, ci[i].nvml, ci[i].max, ci[i].starts, ci[i].size, ci[i].sms);
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%uc#%u x%u %x:%u %uSM",
+                       i ? "; " : "", ci[i].compute, ci[i].nvml, ci[i].max, ci[i].starts,
+                       ci[i].size, ci[i].sms);
     return text;
 }
 
@@ -259,14 +267,17 @@ TEST(gi_ids_are_positions)
         const char *board;
         unsigned start, size, id;
     } rows[] = {
-        {"a100-40", 0, 8, 0},  {"a100-40", 0, 4, 1},  {"a100-40", 4, 4, 2},  {"a100-40", 0, 2, 3},
-        {"a100-40", 2, 2, 4},  {"a100-40", 4, 2, 5},  {"a100-40", 6, 2, 6},  {"a100-40", 0, 1, 7},
-        {"a100-40", 3, 1, 10}, {"a100-40", 6, 1, 13}, {"a30", 0, 4, 0},      {"a30", 0, 2, 1},
-        {"a30", 2, 2, 2},      {"a30", 0, 1, 3},      {"a30", 3, 1, 6},      {"rtx-pro-6000", 0, 12, 0},
-        {"rtx-pro-6000", 6, 6, 2}, {"rtx-pro-6000", 0, 3, 3}, {"rtx-pro-6000", 9, 3, 6},
+        {"a100-40", 0, 8, 0},       {"a100-40", 0, 4, 1},      {"a100-40", 4, 4, 2},
+        {"a100-40", 0, 2, 3},       {"a100-40", 2, 2, 4},      {"a100-40", 4, 2, 5},
+        {"a100-40", 6, 2, 6},       {"a100-40", 0, 1, 7},      {"a100-40", 3, 1, 10},
+        {"a100-40", 6, 1, 13},      {"a30", 0, 4, 0},          {"a30", 0, 2, 1},
+        {"a30", 2, 2, 2},           {"a30", 0, 1, 3},          {"a30", 3, 1, 6},
+        {"rtx-pro-6000", 0, 12, 0}, {"rtx-pro-6000", 6, 6, 2}, {"rtx-pro-6000", 0, 3, 3},
+        {"rtx-pro-6000", 9, 3, 6},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        CHECK_INT(board_gi_id(board_find(rows[i].board), rows[i].start, rows[i].size), ==, rows[i].id);
+        CHECK_INT(board_gi_id(board_find(rows[i].board), rows[i].start, rows[i].size), ==,
+                  rows[i].id);
 }
 
 TAP_MAIN

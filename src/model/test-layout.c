@@ -1,11 +1,13 @@
-/* Layouts against counts known from elsewhere, real placement logs, and a model that is too simple to
- * be wrong. */
+/* Layouts against counts known from elsewhere, real placement logs, and a model that is too simple
+ * to be wrong. */
 #include "model/layout.h"
 
 #include "base/rng.h"
 #include "tests/tap.h"
 
-enum { PLAIN = 0x7c - 0x04 + 0x01 }; /* profiles 0, 3, 4, 5, 6 of the 8-slice family: 1g 2g 3g 4g 7g */
+enum {
+    PLAIN = 0x7c - 0x04 + 0x01
+}; /* profiles 0, 3, 4, 5, 6 of the 8-slice family: 1g 2g 3g 4g 7g */
 enum { DOUBLE = PLAIN | 0x04, WITH_ME = DOUBLE | 0x02, MOST = 8192 };
 
 struct all {
@@ -144,11 +146,16 @@ TEST(enumeration_starts_empty_and_never_repeats)
 /* The combinations named by an independent test suite as filling an A100 40 GB, at any order. */
 TEST(full_combinations_exist_and_are_maximal)
 {
-    static const char *const combos[] = {
-        "1g.10gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb", "2g.10gb 2g.10gb 2g.10gb 1g.10gb",
-        "1g.10gb 1g.10gb 1g.10gb 1g.10gb", "3g.20gb 2g.10gb 2g.10gb", "4g.20gb 3g.20gb",
-        "3g.20gb 3g.20gb", "3g.20gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb", "4g.20gb 2g.10gb 1g.10gb",
-        "1g.10gb 1g.10gb 1g.10gb 1g.5gb 1g.5gb", "7g.40gb"};
+    static const char *const combos[] = {"1g.10gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb",
+                                         "2g.10gb 2g.10gb 2g.10gb 1g.10gb",
+                                         "1g.10gb 1g.10gb 1g.10gb 1g.10gb",
+                                         "3g.20gb 2g.10gb 2g.10gb",
+                                         "4g.20gb 3g.20gb",
+                                         "3g.20gb 3g.20gb",
+                                         "3g.20gb 1g.5gb 1g.5gb 1g.5gb 1g.5gb",
+                                         "4g.20gb 2g.10gb 1g.10gb",
+                                         "1g.10gb 1g.10gb 1g.10gb 1g.5gb 1g.5gb",
+                                         "7g.40gb"};
     const struct all *all = collect("a100-40", DOUBLE);
     for (size_t i = 0; i < ARRAY_LEN(combos); i++) {
         uint64_t key = 0;
@@ -162,7 +169,8 @@ TEST(full_combinations_exist_and_are_maximal)
             if (multiset(&all->l[j]) != key)
                 continue;
             found++;
-            /* Of 3x1g.10gb+2x1g.5gb and the like some arrangements leave slice 7 to another 1g.10gb. */
+            /* Of 3x1g.10gb+2x1g.5gb and the like some arrangements leave slice 7 to another
+             * 1g.10gb. */
             found += maximal(all, &all->l[j]) ? 1000u : 0;
         }
         if (found < 1000)
@@ -174,7 +182,9 @@ TEST(full_combinations_exist_and_are_maximal)
 TEST(reachable_layouts_are_exactly_the_sets_without_overlap)
 {
     const struct board *b = board_find("a100-40");
-    struct { unsigned profile, span; } at[32];
+    struct {
+        unsigned profile, span;
+    } at[32];
     unsigned n = 0, valid = 0;
     for (unsigned p = 0; p < b->profile_n; p++) {
         for (unsigned s = 0; s < 8; s++) {
@@ -213,8 +223,8 @@ static void check_log(const struct log_row *row)
         int start = layout_choose(b, &l, p);
         char text[LAYOUT_TEXT];
         if (start != (row->starts[i] == -2 ? -1 : row->starts[i]))
-            TAP_FAIL("%s: request %u, id %d: start %d, wanted %d, in %s", row->board, i, row->ids[i], start,
-                     row->starts[i], layout_format(b, &l, text));
+            TAP_FAIL("%s: request %u, id %d: start %d, wanted %d, in %s", row->board, i,
+                     row->ids[i], start, row->starts[i], layout_format(b, &l, text));
         if (start >= 0)
             layout_add(b, &l, (struct placement){(uint8_t)p, (uint8_t)start});
     }
@@ -238,7 +248,8 @@ TEST(the_driver_would_choose_the_same_starts)
         {"a30", {5, 14, 14, -1}, {0, 2, 3}},
         {"a30", {14, 14, 5, -1}, {0, 1, 2}},
         {"rtx-pro-6000", {14, 14, 14, 14, -1}, {0, 3, 6, 9}},
-        /* The double-memory 1g: like a 2g where it has 26 SMs, by the plain rule where it has 14. */
+        /* The double-memory 1g: like a 2g where it has 26 SMs, by the plain rule where it has 14.
+         */
         {"h100-sxm", {15, 15, 15, 15, 15, -1}, {4, 0, 2, 6, -2}},
         {"h100-pcie", {15, -1}, {6}},
     };
@@ -406,7 +417,8 @@ TEST(gi_ids_are_distinct_in_every_layout)
             unsigned ids = 0;
             for (unsigned j = 0; j < all->l[i].n; j++) {
                 struct placement p = all->l[i].at[j];
-                unsigned id = board_gi_id(all->board, p.start, all->board->profiles[p.profile].size);
+                unsigned id =
+                    board_gi_id(all->board, p.start, all->board->profiles[p.profile].size);
                 CHECK_INT(id, <, BOARD_GIS);
                 CHECK(!(ids >> id & 1));
                 ids |= 1u << id;

@@ -12,18 +12,42 @@ TEST(bytes)
         const char *text;
         uint64_t bytes;
     } good[] = {
-        {"18GiB", UINT64_C(18) << 30}, {"18G", UINT64_C(18) << 30},    {"18432M", UINT64_C(18) << 30},
-        {"18gb", UINT64_C(18) << 30},  {"1b", 1},                      {"1023T", UINT64_C(1023) << 40},
-        {"7kib", 7168},                {"0001G", UINT64_C(1) << 30},   {"1125899906842623B", (UINT64_C(1) << 50) - 1},
+        {"18GiB", UINT64_C(18) << 30},
+        {"18G", UINT64_C(18) << 30},
+        {"18432M", UINT64_C(18) << 30},
+        {"18gb", UINT64_C(18) << 30},
+        {"18Gi", UINT64_C(18) << 30},
+        {"1b", 1},
+        {"1023T", UINT64_C(1023) << 40},
+        {"7kib", 7168},
+        {"0001G", UINT64_C(1) << 30},
+        {"1125899906842623B", (UINT64_C(1) << 50) - 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         uint64_t bytes = 0;
         CHECK_INT(request_parse_bytes(good[i].text, "--memory", &bytes, &err), ==, 0);
         CHECK(bytes == good[i].bytes);
     }
-    static const char *const bad[] = {"",     "0G",    "0",     "-1G", "+1G",   "G",     "18",    "18X",
-                                      "18GX", "18GiBs", "1.5G", "1 G", "1024T", " 1G",   "1G ",   "0x10G",
-                                      "1125899906842624B", "99999999999999999999G", "18446744073709551617B", "1Gi"};
+    static const char *const bad[] = {"",
+                                      "0G",
+                                      "0",
+                                      "-1G",
+                                      "+1G",
+                                      "G",
+                                      "18",
+                                      "18X",
+                                      "18GX",
+                                      "18GiBs",
+                                      "1.5G",
+                                      "1 G",
+                                      "1024T",
+                                      " 1G",
+                                      "1G ",
+                                      "0x10G",
+                                      "1125899906842624B",
+                                      "99999999999999999999G",
+                                      "18446744073709551617B",
+                                      "1Gii"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         uint64_t bytes = 77;
         if (request_parse_bytes(bad[i], "--memory", &bytes, &err) != -ERROR_INVALID)
@@ -38,17 +62,41 @@ TEST(compute)
     static const struct {
         const char *text;
         unsigned ppt;
-    } good[] = {{"2/7", 286}, {"7/7", 1000}, {"1/7", 143},   {"0.3", 300},     {"30%", 300}, {"12.5%", 125},
-                {"1", 1000},  {"1.0", 1000}, {"100%", 1000}, {"0.0001", 1},    {"0.14286", 143},
-                {"1/999999", 1}, {"0.1%", 1}, {"03/4", 750}};
+    } good[] = {{"2/7", 286},     {"7/7", 1000},   {"1/7", 143},  {"0.3", 300},   {"30%", 300},
+                {"12.5%", 125},   {"1", 1000},     {"1.0", 1000}, {"100%", 1000}, {"0.0001", 1},
+                {"0.14286", 143}, {"1/999999", 1}, {"0.1%", 1},   {"03/4", 750}};
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         uint16_t ppt = 0;
         CHECK_INT(request_parse_compute(good[i].text, "--compute", &ppt, &err), ==, 0);
         CHECK_INT(ppt, ==, good[i].ppt);
     }
-    static const char *const bad[] = {"",   "0",    "0/7",  "1/0", "8/7", "2",     "1.1", "101%", "-1/7", "1/-7", "%",
-                                      ".",  ".5",   "0.",   "1/",  "/7",  "1/7%",  "30%%", "x",   "0.3x", "1e3",  " 1/7",
-                                      "0%", "0.0%", "0.1234567", "99999999999999999999/7", "1/99999999999999999999"};
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "0/7",
+                                      "1/0",
+                                      "8/7",
+                                      "2",
+                                      "1.1",
+                                      "101%",
+                                      "-1/7",
+                                      "1/-7",
+                                      "%",
+                                      ".",
+                                      ".5",
+                                      "0.",
+                                      "1/",
+                                      "/7",
+                                      "1/7%",
+                                      "30%%",
+                                      "x",
+                                      "0.3x",
+                                      "1e3",
+                                      " 1/7",
+                                      "0%",
+                                      "0.0%",
+                                      "0.1234567",
+                                      "99999999999999999999/7",
+                                      "1/99999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         uint16_t ppt = 77;
         if (request_parse_compute(bad[i], "--compute", &ppt, &err) != -ERROR_INVALID)
@@ -60,24 +108,30 @@ TEST(compute)
 
 static struct request fine(void)
 {
-    return (struct request){.owner = {OWNER_UID, 1000}, .kind = SLICE_GI, .count = 1, .profile = "1g.10gb",
-                            .gpu = REQUEST_ANY, .start = REQUEST_ANY, .bind = BIND_PID, .grace_ns = -1};
+    return (struct request){.owner = {OWNER_UID, 1000},
+                            .kind = SLICE_GI,
+                            .count = 1,
+                            .profile = "1g.10gb",
+                            .gpu = REQUEST_ANY,
+                            .start = REQUEST_ANY,
+                            .bind = BIND_PID,
+                            .grace_ns = -1};
 }
 
 /* Changes one thing in a good request and expects the refusal to say `says`. */
-#define REFUSED(change, says)                                \
-    do {                                                     \
-        struct request r = fine();                           \
-        change;                                              \
-        CHECK_INT(request_check(&r, &err), ==, -ERROR_INVALID); \
-        CHECK_HAS(err.text, says);                           \
+#define REFUSED(change, says)                                                                      \
+    do {                                                                                           \
+        struct request r = fine();                                                                 \
+        change;                                                                                    \
+        CHECK_INT(request_check(&r, &err), ==, -ERROR_INVALID);                                    \
+        CHECK_HAS(err.text, says);                                                                 \
     } while (0)
 
-#define TAKEN(change)                             \
-    do {                                          \
-        struct request r = fine();                \
-        change;                                   \
-        CHECK_INT(request_check(&r, &err), ==, 0); \
+#define TAKEN(change)                                                                              \
+    do {                                                                                           \
+        struct request r = fine();                                                                 \
+        change;                                                                                    \
+        CHECK_INT(request_check(&r, &err), ==, 0);                                                 \
     } while (0)
 
 TEST(requests_that_make_sense)
@@ -129,11 +183,23 @@ TEST(owners)
     CHECK(owner_equal((struct owner){OWNER_UID, 1}, (struct owner){OWNER_UID, 1}));
     CHECK(!owner_equal((struct owner){OWNER_UID, 1}, (struct owner){OWNER_NAMED, 1}));
     CHECK(!owner_equal((struct owner){OWNER_UID, 1}, (struct owner){OWNER_UID, 2}));
-    static const char *const good[] = {"kube:team-a", "slurm:acct_1", "a:B", "abcdefghijklmnop:x/y.z"};
+    static const char *const good[] = {"kube:team-a", "slurm:acct_1", "a:B",
+                                       "abcdefghijklmnop:x/y.z"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         CHECK_INT(owner_check_name(good[i], &err), ==, 0);
-    static const char *const bad[] = {"", ":", "kube", "kube:", ":x", "Kube:x", "k8s:x", "uid:1000", "kube:a b", "kube:a:b",
-                                      "abcdefghijklmnopq:x", "kube:\xc3\xa4", "kube:a\n"};
+    static const char *const bad[] = {"",
+                                      ":",
+                                      "kube",
+                                      "kube:",
+                                      ":x",
+                                      "Kube:x",
+                                      "k8s:x",
+                                      "uid:1000",
+                                      "kube:a b",
+                                      "kube:a:b",
+                                      "abcdefghijklmnopq:x",
+                                      "kube:\xc3\xa4",
+                                      "kube:a\n"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         CHECK_INT(owner_check_name(bad[i], &err), ==, -ERROR_INVALID);
     char name[128] = "kube:";
