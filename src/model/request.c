@@ -253,6 +253,7 @@ static int check_bind(const struct request *r, struct error *err)
             return error_set(err, ERROR_INVALID, "a lease bound to a key needs one: give a key");
         return 0;
     case BIND_PID:
+    case BIND_LEASE:
     case BIND_SESSION:
     case BIND_CGROUP:
         return 0;

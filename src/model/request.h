@@ -55,11 +55,11 @@ struct request {
  * refused: docker takes it for bytes and Slurm for MiB. `what` names the option in the error. */
 int request_parse_bytes(const char *text, const char *what, uint64_t *ret, struct error *err);
 
-/* Reads "2/7", "0.3", "30%": a part of the whole GPU in thousandths, rounded up; 1..1000. At most six
- * digits on either side of the slash or point. */
+/* Reads "2/7", "0.3", "30%": a part of the whole GPU in thousandths, rounded up; 1..1000. At most
+ * six digits on either side of the slash or point. */
 int request_parse_compute(const char *text, const char *what, uint16_t *ret, struct error *err);
 
-/* Checks ranges and contradictions (no bind without an end, profile and need together, ...). Neither
- * profile nor need asks for the smallest slice. for_ns = 0 passes as an end here: check again once
- * the default is filled in. */
+/* Checks ranges and contradictions (no bind without an end, profile and need together, ...).
+ * Neither profile nor need asks for the smallest slice. for_ns = 0 passes as an end here: check
+ * again once the default is filled in. */
 int request_check(const struct request *r, struct error *err);
