@@ -45,9 +45,9 @@ def prefixes(tree, source):
     parts = source[len("src/"):-len(".c")].replace("-", "_").split("/")
     stem, module = parts[-1], parts[-2] if len(parts) > 1 else ""
     allowed = [stem, module]
-    words = os.path.basename(source)[:-len(".c")].split("-")
+    words = re.split("[-_]", os.path.basename(source)[:-len(".c")])
     for n in range(1, len(words)):
-        header = os.path.join(os.path.dirname(source), "-".join(words[:n]) + ".h")
+        header = os.path.join(os.path.dirname(source), os.path.basename(source)[:len("-".join(words[:n]))] + ".h")
         if os.path.exists(tree.path(header)):
             allowed.append("_".join(words[:n]))
     if source.startswith("src/lib/"):
