@@ -1,7 +1,7 @@
 /* cgroup2 by plain files: make, move in, watch, kill, remove.
  *
- * A killed group empties only when the last process is reaped, and rmdir says EBUSY until then;
- * both are answers here, not errors, since the daemon's loop asks again when cgroup.events says so. */
+ * A killed group empties only when its last process is reaped, and rmdir says EBUSY until then.
+ * Both are answers here, not errors: the daemon's loop asks again when cgroup.events says so. */
 #include "proc/cgroup.h"
 
 #include "base/fd.h"
@@ -39,7 +39,7 @@ static int file_write(const char *dir, const char *file, const char *text)
     return n < 0 ? errno : 0;
 }
 
-/* The mount point of the v2 hierarchy: /sys/fs/cgroup, or /sys/fs/cgroup/unified on hybrid hosts. */
+/* Where the v2 hierarchy is mounted: /sys/fs/cgroup, on hybrid hosts /sys/fs/cgroup/unified. */
 static int mount_find(char ret[CGROUP_PATH], struct error *err)
 {
     AUTO_FREE char *text = NULL;

@@ -17,8 +17,8 @@ struct cgroup_tree {
 
 /* Finds out whether and where groups may be made: below our own group when that was delegated to
  * us (systemd's Delegate=yes, or it is ours by ownership), else, as root, at the root of the v2
- * hierarchy. Proves it by making and removing a group. UNSUPPORTED says why not. `prefix`: letters, digits,
- * '-' and '_'. */
+ * hierarchy. Proves it by making and removing a group. UNSUPPORTED says why not. `prefix`:
+ * letters, digits, '-' and '_'. */
 int cgroup_open(const char *prefix, struct cgroup_tree *ret, struct error *err);
 
 /* Removes the directory `fetta` if no group is left in it. */
@@ -64,6 +64,6 @@ int cgroup_signal(const char *dir, int sig, struct error *err);
  * thaws). Does not wait: watch cgroup_events. Success if the group is gone. */
 int cgroup_kill(const char *dir, struct error *err);
 
-/* Removes the group and groups made below it. 1 = gone, 0 = still busy (dead processes not yet reaped
- * count for a moment): ask again. */
+/* Removes the group and groups made below it. 1 = gone, 0 = still busy (dead processes not yet
+ * reaped count for a moment): ask again. */
 int cgroup_remove(const char *dir, struct error *err);

@@ -50,7 +50,7 @@ static ssize_t proc_read(int pid, const char *name, char *buf, size_t size)
     return (ssize_t)n;
 }
 
-/* The command name in parentheses may hold anything, parentheses too: fields start after the last. */
+/* The name in parentheses may hold anything, parentheses too: fields start after the last one. */
 static bool stat_read(int pid, struct stat_line *ret)
 {
     char buf[1024];
@@ -59,15 +59,20 @@ static bool stat_read(int pid, struct stat_line *ret)
     const char *after = strrchr(buf, ')');
     unsigned long long start;
     *ret = (struct stat_line){.pid = pid};
-    if (!after || sscanf(after + 1,
-                         " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
-                         &ret->state, &ret->parent, &ret->session, &ret->threads, &start) != 5)
+    if (!after)
+        return false;
+    /* Fields 3 state, 4 parent, 6 session, 20 threads, 22 start. */
+    int found = sscanf(after + 1,
+                       " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d"
+                       " %llu",
+                       &ret->state, &ret->parent, &ret->session, &ret->threads, &start);
+    if (found != 5)
         return false;
     ret->start = start;
     return true;
 }
 
-/* A leader that exited shows Z while its other threads run on; the process is dead with the last. */
+/* A leader that exited shows Z while its other threads run on; the last one ends the process. */
 static bool stat_alive(const struct stat_line *s)
 {
     return (s->state != 'Z' && s->state != 'X') || s->threads > 1;

@@ -1,7 +1,7 @@
 /* Parent and subreaper of a few commands, around one signalfd.
  *
- * Why a signalfd: the mask is all that has to be put back in a child, handlers and races between a
- * handler and fork do not exist, and the descriptor sits in the same poll as the daemon's stream. */
+ * Why a signalfd: the mask is all that has to be put back in a child, there are no handlers to race
+ * with fork, and the descriptor sits in the same poll as the daemon's stream. */
 #include "proc/spawn.h"
 
 #include "base/fd.h"
@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -42,12 +44,30 @@ int spawn_begin(struct spawn *s, struct error *err)
     return 0;
 }
 
-/* Shells say 126 for a script whose interpreter is missing: the file is there, running it failed. */
+/* Whether `name` exists in some directory of PATH. */
+static bool in_path(const char *name)
+{
+    const char *at = getenv("PATH");
+    while (at && *at) {
+        char path[4096];
+        int n = (int)strcspn(at, ":");
+        if (snprintf(path, sizeof path, "%.*s/%s", n, at, name) < (int)sizeof path &&
+            access(path, F_OK) == 0)
+            return true;
+        at += n + (at[n] == ':');
+    }
+    return false;
+}
+
+/* Shells say 126 for a script whose interpreter is missing: the file is there, running failed. */
 static int exec_error(const char *command, int sys, struct error *err)
 {
     if (sys == ENOENT && strchr(command, '/') && access(command, F_OK) == 0)
         return error_errno(err, ERROR_NO_PERMISSION, ENOEXEC,
                            "cannot run %.200s (is its interpreter installed?)", command);
+    /* exec says EACCES for a missing command when some directory of PATH may not be searched. */
+    if (sys == EACCES && !strchr(command, '/') && !in_path(command))
+        sys = ENOENT;
     if (sys == ENOENT || sys == ENOTDIR)
         return error_errno(err, ERROR_NOT_FOUND, sys, "cannot find the command %.200s", command);
     return error_errno(err, ERROR_NO_PERMISSION, sys, "cannot run %.200s", command);
@@ -65,7 +85,8 @@ int spawn_become(char *const *argv, char *const *env, struct error *err)
 }
 
 /* In the child: give back the mask, run, or tell the parent errno through the pipe. */
-static _Noreturn void child_run(const struct spawn *s, char *const *argv, char *const *env, int tell)
+static _Noreturn void child_run(const struct spawn *s, char *const *argv, char *const *env,
+                                int tell)
 {
     sigprocmask(SIG_SETMASK, &s->before, NULL);
     execvpe(argv[0], argv, env ? env : environ);

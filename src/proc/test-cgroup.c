@@ -1,4 +1,4 @@
-/* Real groups with real processes: escapees stay inside, everything dies at once, nothing is left. */
+/* Real groups with real processes: escapees stay inside, all die at once, nothing is left. */
 #include "base/time.h"
 #include "proc/cgroup.h"
 #include "tests/tap.h"

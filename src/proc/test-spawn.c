@@ -93,7 +93,8 @@ TEST(signals_from_others_are_handed_on)
     char *env[] = {(char *)"CODE=42", (char *)"PATH=/usr/bin:/bin", NULL};
     CHECK(spawn_begin(&s, &err) == 0);
     int child = spawn_start(
-        &s, sh("trap 'kill $!; exit $CODE' USR1; kill -USR2 $PPID; sleep 100 & wait", argv), env, &err);
+        &s, sh("trap 'kill $!; exit $CODE' USR1; kill -USR2 $PPID; sleep 100 & wait", argv), env,
+        &err);
     REQUIRE(child == 0);
     struct spawn_event e = wait_for(&s, SPAWN_SIGNAL);
     CHECK(e.kind == SPAWN_SIGNAL && e.sig == SIGUSR2);
@@ -142,8 +143,8 @@ TEST(double_forked_escapees_are_found_named_and_ended)
     struct error err;
     char *argv[4];
     CHECK(spawn_begin(&s, &err) == 0);
-    CHECK(spawn_start(&s, sh("setsid sh -c 'setsid sleep 98765 & setsid sleep 98765 &' & wait; exit 3",
-                             argv), NULL, &err) == 0);
+    const char *escape = "setsid sh -c 'setsid sleep 98765 & setsid sleep 98765 &' & wait; exit 3";
+    CHECK(spawn_start(&s, sh(escape, argv), NULL, &err) == 0);
     struct spawn_event e = wait_for(&s, SPAWN_ENDED);
     CHECK_INT(spawn_exit_status(s.children[e.child].status), ==, 3);
     AUTO_PROC_LIST struct proc_list l = {0};
