@@ -15,38 +15,9 @@ enum { COMPLETE = 1, INCOMPLETE = 0 };
     ((1 << (a) | 1 << (b) | 1 << (c) | 1 << (d) | 1 << (e) | 1 << (f) | 1 << (g)) & 0x7fff)
 
 static const struct board boards[] = {
-#define TABLE "model/tables/a100-40.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/a100-80.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/a30.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/h100-sxm.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/h100-pcie.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/h100-nvl.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/h20.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/h200.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/gh200-96.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/gh200-144.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/b200.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/b300.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/gb200.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/gb300.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/rtx-pro-6000.def"
-#include "model/tables/read.h"
-#define TABLE "model/tables/gb10.def"
-#include "model/tables/read.h"
+#define TABLE_READ "model/tables/read.h"
+#include "model/tables/all.h"
+#undef TABLE_READ
 };
 
 const struct board *board_all(unsigned *ret_n)

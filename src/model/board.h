@@ -113,5 +113,6 @@ unsigned board_ci_profiles(const struct board *b, const struct profile *p,
                            struct ci_profile ret[BOARD_CI_PROFILES]);
 
 /* GI id at a placement ("swizz id"): a position, not a counter; 0..14, distinct for placements that
- * do not overlap. Numbers the halves from slice 0 (variant A of the two seen on real GPUs). */
+ * exist together, as long as they start at multiples of their share of the GPU, as on every known
+ * board. Numbers the halves from slice 0 (variant A of the two seen on real GPUs). */
 unsigned board_gi_id(const struct board *b, unsigned start, unsigned size);

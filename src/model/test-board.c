@@ -3,81 +3,45 @@
 
 #include "tests/tap.h"
 
-/* The name column of every table, which the library itself does not keep. */
-struct name_row {
+/* The name column of every table, which the library itself does not keep; a row with a board and no
+ * name begins each table. */
+static const struct name_row {
     const char *board, *name, *suffix;
     unsigned id;
-};
-
-static const struct name_row names[] = {
-#define PROFILE(name_, id_, nvml_, compute_, suffix_, ...) {BOARD_NAME_HERE, name_, suffix_, id_},
-#define BOARD(...)
-#define BOARD_NAME_HERE "a100-40"
-#include "model/tables/a100-40.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "a100-80"
-#include "model/tables/a100-80.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "a30"
-#include "model/tables/a30.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "h100-sxm"
-#include "model/tables/h100-sxm.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "h100-pcie"
-#include "model/tables/h100-pcie.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "h100-nvl"
-#include "model/tables/h100-nvl.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "h20"
-#include "model/tables/h20.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "h200"
-#include "model/tables/h200.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "gh200-96"
-#include "model/tables/gh200-96.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "gh200-144"
-#include "model/tables/gh200-144.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "b200"
-#include "model/tables/b200.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "b300"
-#include "model/tables/b300.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "gb200"
-#include "model/tables/gb200.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "gb300"
-#include "model/tables/gb300.def"
-#undef BOARD_NAME_HERE
-#define BOARD_NAME_HERE "rtx-pro-6000"
-#include "model/tables/rtx-pro-6000.def"
-#undef BOARD_NAME_HERE
+} rows[] = {
+#define BOARD(name_, ...)                                      {name_, NULL, NULL, 0},
+#define PROFILE(name_, id_, nvml_, compute_, suffix_, ...)     {NULL, name_, suffix_, id_},
+#define TABLE_READ                                             TABLE
+#include "model/tables/all.h"
+#undef TABLE_READ
 #undef PROFILE
 #undef BOARD
 };
 
+static void check_name(const struct board *b, const struct name_row *row)
+{
+    char want[BOARD_PROFILE_NAME], got[BOARD_PROFILE_NAME];
+    (void)snprintf(want, sizeof want, "%s%s", row->name, row->suffix);
+    unsigned p = board_profile_by_id(b, row->id);
+    REQUIRE(p < b->profile_n);
+    CHECK_STR(board_profile_name(b, &b->profiles[p], got), want);
+    CHECK_INT(board_profile_by_name(b, want), ==, p);
+    CHECK_INT(board_profile_by_nvml(b, b->profiles[p].nvml), ==, p);
+}
+
 TEST(the_name_rule_gives_nvidias_names_on_every_board)
 {
-    unsigned n, rows = 0;
-    const struct board *all = board_all(&n);
+    unsigned n, profiles = 0;
+    const struct board *all = board_all(&n), *b = NULL;
     for (unsigned i = 0; i < n; i++)
-        rows += all[i].profile_n;
-    CHECK_INT(rows, ==, ARRAY_LEN(names));
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct board *b = board_find(names[i].board);
+        profiles += all[i].profile_n;
+    CHECK_INT(profiles + n, ==, ARRAY_LEN(rows));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].board)
+            b = board_find(rows[i].board);
         REQUIRE(b);
-        char want[BOARD_PROFILE_NAME], got[BOARD_PROFILE_NAME];
-        (void)snprintf(want, sizeof want, "%s%s", names[i].name, names[i].suffix);
-        unsigned p = board_profile_by_id(b, names[i].id);
-        REQUIRE(p < b->profile_n);
-        CHECK_STR(board_profile_name(b, &b->profiles[p], got), want);
-        CHECK_INT(board_profile_by_name(b, want), ==, p);
-        CHECK_INT(board_profile_by_nvml(b, b->profiles[p].nvml), ==, p);
+        if (rows[i].name)
+            check_name(b, &rows[i]);
     }
 }
 
@@ -266,7 +230,7 @@ TEST(gi_ids_are_positions)
     static const struct {
         const char *board;
         unsigned start, size, id;
-    } rows[] = {
+    } ids[] = {
         {"a100-40", 0, 8, 0},       {"a100-40", 0, 4, 1},      {"a100-40", 4, 4, 2},
         {"a100-40", 0, 2, 3},       {"a100-40", 2, 2, 4},      {"a100-40", 4, 2, 5},
         {"a100-40", 6, 2, 6},       {"a100-40", 0, 1, 7},      {"a100-40", 3, 1, 10},
@@ -275,9 +239,8 @@ TEST(gi_ids_are_positions)
         {"rtx-pro-6000", 0, 12, 0}, {"rtx-pro-6000", 6, 6, 2}, {"rtx-pro-6000", 0, 3, 3},
         {"rtx-pro-6000", 9, 3, 6},
     };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        CHECK_INT(board_gi_id(board_find(rows[i].board), rows[i].start, rows[i].size), ==,
-                  rows[i].id);
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        CHECK_INT(board_gi_id(board_find(ids[i].board), ids[i].start, ids[i].size), ==, ids[i].id);
 }
 
 TAP_MAIN

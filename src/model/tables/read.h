@@ -32,4 +32,3 @@
 #undef PROFILE
     },
 },
-#undef TABLE
