@@ -257,6 +257,23 @@ TEST(the_driver_would_choose_the_same_starts)
         check_log(&rows[i]);
 }
 
+/* On every built-in board the starts or the media engines say the same; a driver may report less. */
+TEST(max_holds_even_where_the_slices_are_free)
+{
+    struct board b = *board_find("a100-40");
+    unsigned p = board_profile_by_id(&b, 19);
+    b.profiles[p].max = 2;
+    struct layout l = {0};
+    layout_add(&b, &l, (struct placement){(uint8_t)p, 0});
+    CHECK_INT(layout_fits(&b, &l, p), ==, 0x7e);
+    CHECK_INT(layout_capacity(&b, &l, p), ==, 1);
+    layout_add(&b, &l, (struct placement){(uint8_t)p, 3});
+    CHECK_INT(layout_fits(&b, &l, p), ==, 0);
+    CHECK_INT(layout_choose(&b, &l, p), ==, -1);
+    layout_remove(&b, &l, 0);
+    CHECK_INT(layout_fits(&b, &l, p), ==, 0x77);
+}
+
 static slices fits_after(const char *board, const char *first, unsigned start, const char *second)
 {
     const struct board *b = board_find(board);
