@@ -17,16 +17,17 @@ def count(entry):
     """(passed, [failed], [(skipped, why)]) of one test program."""
     name, text, result = entry["name"], entry.get("stdout") or "", entry["result"]
     plan = re.search(r"(?m)^1\.\.(\d+)(.*)$", text)
+    good = result in ("OK", "SKIP", "EXPECTEDFAIL")
     passed, failed, skipped = 0, [], []
-    if not plan:
+    if not plan and good:
         if result == "SKIP":
             skipped.append((name, "exit status 77"))
-        elif result in ("OK", "EXPECTEDFAIL"):
+        else:
             passed = 1
-    elif plan.group(1) == "0":
+    elif plan and plan.group(1) == "0":
         why = SKIP.search(plan.group(2))
         skipped.append((name, why.group(1) if why else "no reason given"))
-    for match in (POINT.match(line) for line in text.splitlines() if plan):
+    for match in (POINT.match(line) for line in text.splitlines() if plan or not good):
         if not match:
             continue
         skip = SKIP.search(match.group(2))
@@ -37,7 +38,7 @@ def count(entry):
             skipped.append((f"{name}: {match.group(2)[:skip.start()].strip()}", skip.group(1) or "no reason given"))
         else:
             passed += 1
-    if result not in ("OK", "SKIP", "EXPECTEDFAIL") and not failed:
+    if not good and not failed:
         failed.append(f"{name}: {result.lower()}, exit status {entry.get('returncode')}")
     return passed, failed, skipped
 
