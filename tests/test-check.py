@@ -43,8 +43,9 @@ def counts(entries, status, last):
 
 
 def says_why():
-    status, lines = counted([("a", "OK", 0, "ok 1 - x # SKIP no cgroups\nok 2 - y\n1..2\n")])
-    return None if "skipped (gcc): a: x: no cgroups" in lines and status == 0 else f"got {lines}"
+    status, lines = counted([("a", "FAIL", 1, "ok 1 - x # SKIP no cgroups\n# a.c:7: not true: b\nnot ok 2 - y\n1..2\n")])
+    want = ["skipped (gcc): a: x: no cgroups", "FAILED gcc: a: y", "    # a.c:7: not true: b", "0 passed, 1 failed, 1 skipped"]
+    return None if lines == want and status == 1 else f"got {lines}"
 
 
 def broken_stage():
@@ -90,7 +91,7 @@ def installs_with_sudo():
 
 def main():
     points = [(f"counts {what}", lambda e=entries, s=status, n=last: counts(e, s, n)) for what, entries, status, last in COUNTS]
-    points += [("says why a point was skipped", says_why), ("counts a stage that did not build", broken_stage),
+    points += [("says why a point was skipped or failed", says_why), ("counts a stage that did not build", broken_stage),
                ("installs nothing when nothing is missing", nothing_missing),
                ("names what is missing without root", named_without_root), ("build needs less than check", build_needs_less),
                ("installs with sudo, and says when that failed", installs_with_sudo)]

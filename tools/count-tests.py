@@ -11,10 +11,11 @@ import sys
 
 POINT = re.compile(r"^(ok|not ok)\b\s*\d*\s*(?:-\s*)?(.*)$")
 SKIP = re.compile(r"#\s*skip\S*\s*(.*)$", re.I)
+NOTES = 40  # lines shown of what a failed test said
 
 
 def count(entry):
-    """(passed, [failed], [(skipped, why)]) of one test program."""
+    """(passed, [(failed, what it said)], [(skipped, why)]) of one test program."""
     name, text, result = entry["name"], entry.get("stdout") or "", entry["result"]
     plan = re.search(r"(?m)^1\.\.(\d+)(.*)$", text)
     good = result in ("OK", "SKIP", "EXPECTEDFAIL")
@@ -27,19 +28,24 @@ def count(entry):
     elif plan and plan.group(1) == "0":
         why = SKIP.search(plan.group(2))
         skipped.append((name, why.group(1) if why else "no reason given"))
-    for match in (POINT.match(line) for line in text.splitlines() if plan or not good):
+    notes = []
+    for line in text.splitlines() if plan or not good else []:
+        match = POINT.match(line)
         if not match:
+            notes += [line] if line.startswith("#") else []
             continue
         skip = SKIP.search(match.group(2))
         label = f"{name}: {match.group(2)}"
         if match.group(1) == "not ok":
-            failed.append(label)
+            failed.append((label, notes[-NOTES:]))
         elif skip:
             skipped.append((f"{name}: {match.group(2)[:skip.start()].strip()}", skip.group(1) or "no reason given"))
         else:
             passed += 1
+        notes = []
     if not good and not failed:
-        failed.append(f"{name}: {result.lower()}, exit status {entry.get('returncode')}")
+        said = notes + (entry.get("stderr") or "").splitlines()
+        failed.append((f"{name}: {result.lower()}, exit status {entry.get('returncode')}", said[-NOTES:]))
     return passed, failed, skipped
 
 
@@ -48,27 +54,26 @@ def main():
     parser.add_argument("--broken", action="append", default=[], metavar="STAGE", help="a stage that did not build")
     parser.add_argument("logs", nargs="*", metavar="STAGE=TESTLOG")
     given = parser.parse_args()
-    passed, failed, skipped = 0, [f"{stage}: did not build" for stage in given.broken], {}
+    passed, failed, skipped = 0, [(f"{stage}: did not build", []) for stage in given.broken], {}
     for stage, path in (log.split("=", 1) for log in given.logs):
         try:
             with open(path, encoding="utf-8") as f:
                 entries = [json.loads(line) for line in f if line.strip()]
         except OSError as err:
-            failed.append(f"{stage}: no test results: {err.strerror}")
+            failed.append((f"{stage}: no test results: {err.strerror}", []))
             continue
         for entry in entries:
             good, bad, left = count(entry)
             passed += good
-            failed += [f"{stage}: {label}" for label in bad]
+            failed += [(f"{stage}: {label}", said) for label, said in bad]
             for label, why in left:
                 skipped.setdefault((label, why), []).append(stage)
     for (label, why), stages in sorted(skipped.items()):
         print(f"skipped ({', '.join(stages)}): {label}: {why}")
-    for label in failed:
-        print(f"FAILED {label}")
     if not passed and not failed:
-        failed.append("nothing ran")
-        print("FAILED nothing ran")
+        failed.append(("nothing ran", []))
+    for label, said in failed:
+        print("\n    ".join([f"FAILED {label}", *said]))
     left = sum(len(stages) for stages in skipped.values())
     print(f"{passed} passed, {len(failed)} failed" + (f", {left} skipped" if left else ""))
     return 1 if failed else 0
