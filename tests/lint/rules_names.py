@@ -2,7 +2,7 @@
 
 Exported names begin with the file's name, so that a reader knows where to look. In src/store/sqlite.c that
 is sqlite_ or, since the header speaks for the whole module, store_; in layout-text.c it is layout_text_, or
-layout_ where src/model/layout.h exists. The public library exports fetta_, a shim its foreign ABI alone."""
+layout_ where src/model/layout.h exists. Many of a thing may say so: binds_ in bind.c. The public library exports fetta_, a shim its foreign ABI alone."""
 import json
 import os
 import re
@@ -54,7 +54,7 @@ def prefixes(tree, source):
         allowed.append("fetta")
     if source.startswith("src/shim/nvml/"):
         allowed.append("nvml")
-    return allowed
+    return allowed + [stem + "s"]
 
 
 def well_named(name, allowed):
@@ -68,7 +68,7 @@ def exported(tree):
         for _, name in symbols(output, "--defined-only", "--extern-only"):
             if not well_named(name, allowed):
                 line = next((n for n, text in enumerate(tree.lines(source), 1) if re.search(rf"\b{re.escape(name)}\b", text)), 1)
-                want = " or ".join(p + "_" for p in allowed if p)
+                want = " or ".join(p + "_" for p in allowed[:-1] if p)
                 found.append(Finding("exported", source, line, name, f"{name} is exported and does not begin with {want}"))
     return found
 

@@ -63,10 +63,10 @@ SAMPLES = {
         ("else if", {"src/a.c": "void f(int a)\n{\n    if (a)\n        x();\n" + "    else if (a)\n        x();\n" * 5 + "}\n"}, None)],
     "exported": [
         ("another file's name", {"src/base/a.c": "void stray_f(void);\nvoid stray_f(void) {}\n"}, 1),
-        ("a part of the name", {"src/base/rng.c": "int rngs(void);\nint rngs(void) { return 1; }\n"}, 1),
+        ("a part of the name", {"src/base/rng.c": "int rngx(void);\nint rngx(void) { return 1; }\n"}, 1),
         ("a family without its header", {"src/base/foo-bar.c": "int foo_f = 1;\n"}, 1),
         ("the file's name", {"src/base/foo-bar.c": "int foo_bar_f = 1;\nstatic int g = 1;\nint *foo_bar_g = &g;\n"}, None),
-        ("the module's name", {"src/base/a.c": "int base_f = 1;\nint main(void) { return 0; }\n"}, None),
+        ("the module's name", {"src/base/a.c": "int base_f = 1;\nint as_f = 1;\nint main(void) { return 0; }\n"}, None),
         ("a family with its header", {"src/base/foo-bar.c": "int foo_f = 1;\n", "src/base/foo.h": "\n"}, None)],
     "pure": [
         ("model allocates", {"src/model/a.c": "#include <stdlib.h>\nvoid *a_f(void);\nvoid *a_f(void) { return malloc(9); }\n"}, 3),
