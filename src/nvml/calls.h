@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 enum nvml_kind {
+    NVML_KIND_NONE, /* no parameter */
     NVML_KIND_DEV,
     NVML_KIND_GIN,
     NVML_KIND_CIN,

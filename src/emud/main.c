@@ -1,0 +1,170 @@
+/* fetta-emud: the emulated driver as a program. One process holds one machine full of emulated
+ * GPUs, as the kernel driver would; every program that loads the emulated libnvidia-ml.so.1 with
+ * FETTA_EMU_SOCKET set to its socket sees that machine. When it ends, the driver is unloaded. */
+#include "base/log.h"
+#include "emud/answer.h"
+#include "emud/ctl.h"
+#include "emud/protocol.h"
+#include "emud/server.h"
+
+#include "base/str.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct arguments {
+    const char *machine, *socket, *driver;
+    bool mig;
+    uint32_t root;
+    int ready_fd;
+    struct faults faults;
+};
+
+static const char usage[] =
+    "usage: fetta-emud MACHINE --socket PATH [OPTION...]\n"
+    "       fetta-emud ctl [--socket PATH] VERB ...\n"
+    "\n"
+    "  MACHINE                 dgx-a100, 4xa30, 2xh100-sxm,1xa30 ...\n"
+    "  --socket PATH           where clients find it (their FETTA_EMU_SOCKET)\n"
+    "  --mig on|off            MIG mode at power-on (on)\n"
+    "  --driver VERSION        the driver's version, such as 550.54.15\n"
+    "  --root-uid UID          this user too may change the machine\n"
+    "  --latency CALL=MS       every call of this NVML function takes MS; may be repeated\n"
+    "  --ready-fd N            writes READY=1 there when clients can connect\n"
+    "\n"
+    "verbs of ctl:\n";
+
+static int parse_u32(const char *text, const char *what, uint32_t *ret, struct error *err)
+{
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || text[0] == '-' || value > UINT32_MAX)
+        return error_set(err, ERROR_INVALID, "%s: '%s' is not a number", what, text);
+    *ret = (uint32_t)value;
+    return 0;
+}
+
+/* "nvmlDeviceCreateGpuInstance=200" */
+static int parse_latency(const char *text, struct faults *f, struct error *err)
+{
+    char name[64];
+    const char *equals = strchr(text, '=');
+    struct fault rule = {.gpu = FAULTS_ANY, .gi = FAULTS_ANY};
+    (void)str_copy(name, MIN(sizeof name, equals ? (size_t)(equals - text) + 1 : 1), text);
+    int call = answer_find(name);
+    if (!equals || call < 0)
+        return error_set(err, ERROR_INVALID,
+                         "--latency: '%s' does not begin with the name of an NVML function and =",
+                         text);
+    rule.call = (uint16_t)call;
+    int result = parse_u32(equals + 1, "--latency", &rule.delay_ms, err);
+    if (result == 0 && !faults_add(f, rule))
+        result = error_set(err, ERROR_INVALID, "--latency: at most %d", FAULTS_MAX);
+    return result;
+}
+
+enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER };
+
+static int take_option(struct arguments *a, int option, struct error *err)
+{
+    uint32_t number = 0;
+    int result = 0;
+    switch (option) {
+    case OPT_SOCKET:
+        a->socket = optarg;
+        return 0;
+    case OPT_MIG:
+        a->mig = strcmp(optarg, "on") == 0;
+        if (!a->mig && strcmp(optarg, "off") != 0)
+            return error_set(err, ERROR_INVALID, "--mig: '%s' is neither on nor off", optarg);
+        return 0;
+    case OPT_DRIVER:
+        a->driver = optarg;
+        return 0;
+    case OPT_ROOT:
+        return parse_u32(optarg, "--root-uid", &a->root, err);
+    case OPT_LATENCY:
+        return parse_latency(optarg, &a->faults, err);
+    case OPT_READY:
+        result = parse_u32(optarg, "--ready-fd", &number, err);
+        a->ready_fd = (int)number;
+        return result;
+    default: /* getopt's own '?' */
+        return error_set(err, ERROR_INVALID, "see fetta-emud --help");
+    }
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *a, struct error *err)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
+                                            {"mig", required_argument, NULL, OPT_MIG},
+                                            {"driver", required_argument, NULL, OPT_DRIVER},
+                                            {"root-uid", required_argument, NULL, OPT_ROOT},
+                                            {"latency", required_argument, NULL, OPT_LATENCY},
+                                            {"ready-fd", required_argument, NULL, OPT_READY},
+                                            {0}};
+    int result = 0, option;
+    while (result == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        result = take_option(a, option, err);
+    if (result == 0 && optind + 1 != argc)
+        result = error_set(err, ERROR_INVALID, "name one machine; see fetta-emud --help");
+    if (result == 0 && !a->socket)
+        result = error_set(err, ERROR_INVALID, "--socket is missing; see fetta-emud --help");
+    a->machine = argv[argc - 1];
+    return result;
+}
+
+static int run_driver(int argc, char **argv, struct error *err)
+{
+    struct arguments a = {.mig = true, .root = 0, .ready_fd = -1};
+    AUTO_FREE struct machine *machine = calloc(1, sizeof *machine);
+    AUTO_FREE struct box *box = NULL;
+    int result = parse_arguments(argc, argv, &a, err);
+    if (result < 0)
+        return result;
+    if (!machine)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an emulated machine");
+    result = machine_parse(a.machine, machine, err);
+    if (result < 0)
+        return result;
+    if (a.driver && !str_copy(machine->driver, sizeof machine->driver, a.driver))
+        return error_set(err, ERROR_INVALID, "--driver: '%s' is too long", a.driver);
+    result = box_new(machine, a.mig, a.root, &box, err);
+    if (result < 0)
+        return result;
+    macro_free(&machine);
+    machine = NULL;
+    server_raise_limits();
+    struct server_options o = {.path = a.socket, .ready_fd = a.ready_fd};
+    return server_run(&o, box, &a.faults, err);
+}
+
+static int run_ctl(int argc, char **argv, struct error *err)
+{
+    const char *path = getenv(EMU_ENV_SOCKET);
+    if (argc >= 2 && strcmp(argv[0], "--socket") == 0) {
+        path = argv[1];
+        argc -= 2;
+        argv += 2;
+    }
+    if (!path)
+        return error_set(err, ERROR_INVALID, "say --socket PATH or set " EMU_ENV_SOCKET);
+    return ctl_run(path, argc, argv, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+    log_init("fetta-emud", LOG_LEVEL_INFO);
+    if (argc >= 2 && strcmp(argv[1], "--help") == 0)
+        return printf("%s%s", usage, ctl_help) < 0;
+    int result = argc >= 2 && strcmp(argv[1], "ctl") == 0 ? run_ctl(argc - 2, argv + 2, &err)
+                                                          : run_driver(argc, argv, &err);
+    if (result == 0)
+        return 0;
+    log_error("%s", err.text);
+    return error_exit(err.code);
+}

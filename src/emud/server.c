@@ -1,0 +1,454 @@
+/* Clients, their connections and what waits for later: see server.h.
+ *
+ * No client can make the loop wait. A connection has one request in flight; one that sends another
+ * meanwhile, sends anything that is not a request, or does not fetch its replies, is closed. Calls
+ * that take time (fault rules, latencies, waiting for events) are parked with the instant at which
+ * they go on. */
+#include "emud/server.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "emud/answer.h"
+#include "emud/listen.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum phase {
+    PHASE_IDLE,   /* waits for a request */
+    PHASE_BEFORE, /* the request waits to be carried out */
+    PHASE_AFTER,  /* the answer waits to be sent */
+    PHASE_EVENT,  /* nvmlEventSetWait: waits for an event, or until `due` */
+};
+
+struct client {
+    struct client *prev, *next;
+    int fd;
+    bool greeted, gone;
+    bool entered;                /* is a session of the box */
+    enum phase phase;
+    int64_t due;
+    struct fault_verdict verdict;
+    struct emu_request request;
+    struct answer *late;         /* PHASE_AFTER */
+    struct box_session session;
+    uint64_t seen;               /* events up to here are past */
+    uint64_t *types;             /* event types wanted, by GPU; NULL before any was */
+};
+
+struct server {
+    struct box *box;
+    struct faults *faults;
+    int epoll, listener, signals;
+    bool deaf;        /* out of descriptors: not accepting until a client goes */
+    unsigned parked;  /* clients in another phase than idle */
+    uint64_t told;    /* events that the waiting clients have been told about */
+    struct client *first;
+    struct answer answer;
+};
+
+static void set_phase(struct server *s, struct client *c, enum phase phase, int64_t due)
+{
+    s->parked += (phase != PHASE_IDLE) - (c->phase != PHASE_IDLE);
+    c->phase = phase;
+    c->due = due;
+}
+
+/* Disconnecting only marks: the turn may still hold events of the same client. */
+static void drop(struct server *s, struct client *c)
+{
+    if (c->gone)
+        return;
+    c->gone = true;
+    set_phase(s, c, PHASE_IDLE, 0);
+    if (c->entered)
+        box_leave(s->box, &c->session);
+    c->fd = fd_close(c->fd);
+    if (s->deaf) {
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = &s->listener};
+        s->deaf = epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &e) < 0;
+    }
+}
+
+static void bury(struct server *s)
+{
+    for (struct client *c = s->first, *next; c; c = next) {
+        next = c->next;
+        if (!c->gone)
+            continue;
+        if (c->prev)
+            c->prev->next = next;
+        else
+            s->first = next;
+        if (next)
+            next->prev = c->prev;
+        free(c->types);
+        free(c->late);
+        free(c);
+    }
+}
+
+static void send_answer(struct server *s, struct client *c, struct answer *a)
+{
+    set_phase(s, c, PHASE_IDLE, 0);
+    a->head.size = a->head.status == 0 || a->head.call == NVML_CALL_nvmlDeviceSetMigMode
+                       ? a->head.size
+                       : 0;
+    size_t size = sizeof a->head + a->head.size;
+    if (send(c->fd, a, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+        drop(s, c);
+}
+
+static struct client *client_of(struct box_session *session)
+{
+    return (struct client *)((char *)session - offsetof(struct client, session));
+}
+
+int answer_nvmlDeviceRegisterEvents(struct ask *k)
+{
+    struct client *c = client_of(k->session);
+    const unsigned long long known = nvmlEventTypeXidCriticalError | nvmlEventMigConfigChange;
+    if (k->at.ci != BOX_ANY || (k->request->arg[1] & ~known))
+        return NVML_ERROR_NOT_SUPPORTED;
+    if (!c->types && !(c->types = calloc(MACHINE_GPUS, sizeof *c->types)))
+        return NVML_ERROR_MEMORY;
+    c->types[k->at.gpu] |= k->request->arg[1];
+    return NVML_SUCCESS;
+}
+
+/* Answers with the next event the set wants, NVML_ERROR_TIMEOUT if there is none yet. */
+int answer_nvmlEventSetWait_v2(struct ask *k)
+{
+    struct client *c = client_of(k->session);
+    if (k->box->event_n - c->seen > BOX_EVENTS)
+        c->seen = k->box->event_n - BOX_EVENTS;
+    while (c->seen < k->box->event_n) {
+        const struct box_event *e = &k->box->events[c->seen++ % BOX_EVENTS];
+        uint64_t type =
+            e->kind == BOX_EVENT_XID ? nvmlEventTypeXidCriticalError : nvmlEventMigConfigChange;
+        if (!c->types || !(c->types[e->gpu] & type))
+            continue;
+        struct target at = {e->gpu, BOX_ANY, BOX_ANY};
+        nvmlEventData_t data = {.device = (nvmlDevice_t)(uintptr_t)answer_device(k->box, at),
+                                .eventType = type,
+                                .eventData = e->data,
+                                .gpuInstanceId = (unsigned)e->gi,
+                                .computeInstanceId = (unsigned)e->ci};
+        return answer_put(k, &data, sizeof data);
+    }
+    return NVML_ERROR_TIMEOUT;
+}
+
+static int hello(struct server *s, struct client *c)
+{
+    if (c->greeted)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    if (c->request.arg[1] != NVML_CALL_N)
+        return NVML_ERROR_LIB_RM_VERSION_MISMATCH;
+    c->greeted = true;
+    c->entered = true;
+    c->seen = s->box->event_n;
+    box_enter(s->box, &c->session);
+    return NVML_SUCCESS;
+}
+
+static int add_fault(struct server *s, const struct emu_request *q)
+{
+    int call = answer_find(q->text);
+    if (call < 0)
+        return NVML_ERROR_FUNCTION_NOT_FOUND;
+    struct fault rule = {.call = (uint16_t)call,
+                         .count = (uint32_t)q->arg[0],
+                         .gpu = (int16_t)(q->arg[1] & 0xffff),
+                         .gi = (int16_t)(q->arg[1] >> 16 & 0xffff),
+                         .after = q->arg[1] >> 32 & 1,
+                         .code = (int32_t)q->arg[2],
+                         .delay_ms = (uint32_t)q->arg[3]};
+    return faults_add(s->faults, rule) ? NVML_SUCCESS : NVML_ERROR_INSUFFICIENT_RESOURCES;
+}
+
+static int privileged_control(struct server *s, struct client *c)
+{
+    const struct emu_request *q = &c->request;
+    if (!box_privileged(s->box, &c->session))
+        return NVML_ERROR_NO_PERMISSION;
+    switch (q->call) {
+    case EMU_FAULT:
+        return add_fault(s, q);
+    case EMU_CLEAR:
+        s->faults->n = 0;
+        return NVML_SUCCESS;
+    case EMU_LOSE:
+        return (int)box_lose(s->box, (unsigned)MIN(q->arg[0], MACHINE_GPUS));
+    case EMU_RESET:
+        return (int)box_reset(s->box, (unsigned)MIN(q->arg[0], MACHINE_GPUS));
+    default: /* a number from outside, not an enum */
+        return NVML_ERROR_FUNCTION_NOT_FOUND;
+    }
+}
+
+static int control(struct server *s, struct client *c)
+{
+    const struct emu_request *q = &c->request;
+    if (q->call == EMU_HELLO)
+        return hello(s, c);
+    if (q->call == EMU_OPEN)
+        return (int)box_open(s->box, &c->session, q->text, q->arg[0]);
+    if (q->call == EMU_HOLD)
+        return (int)box_hold(s->box, &c->session, (unsigned)MIN(q->arg[0], MACHINE_GPUS),
+                             (int)MIN(q->arg[1], BOARD_GIS + 1) - 1);
+    return privileged_control(s, c);
+}
+
+/* Keeps a finished answer until its time has come. */
+static void send_later(struct server *s, struct client *c, int64_t due)
+{
+    free(c->late);
+    c->late = malloc(sizeof *c->late);
+    if (!c->late) {
+        drop(s, c);
+        return;
+    }
+    memcpy(c->late, &s->answer, sizeof s->answer.head + s->answer.head.size);
+    set_phase(s, c, PHASE_AFTER, due);
+}
+
+static void carry_out(struct server *s, struct client *c)
+{
+    const struct emu_request *q = &c->request;
+    int64_t now = time_boot();
+    bool waits = q->call == NVML_CALL_nvmlEventSetWait_v2;
+    if (c->verdict.code)
+        answer_start(&s->answer, q, c->verdict.code);
+    else
+        answer_call(s->box, &c->session, q, &s->answer);
+    if (waits && c->phase == PHASE_IDLE && s->answer.head.status == NVML_ERROR_TIMEOUT) {
+        bool forever = q->arg[2] >= UINT32_MAX;
+        set_phase(s, c, PHASE_EVENT, forever ? TIME_NEVER : now + (int64_t)q->arg[2] * TIME_MS);
+    } else if (c->verdict.after_ms > 0) {
+        send_later(s, c, now + c->verdict.after_ms * TIME_MS);
+    } else {
+        send_answer(s, c, &s->answer);
+    }
+}
+
+static void handle(struct server *s, struct client *c)
+{
+    if (!c->greeted || c->request.call >= EMU_HELLO) {
+        int status = c->greeted || c->request.call == EMU_HELLO ? control(s, c)
+                                                                : NVML_ERROR_UNINITIALIZED;
+        answer_start(&s->answer, &c->request, status);
+        send_answer(s, c, &s->answer);
+        return;
+    }
+    int gpu = FAULTS_ANY, gi = FAULTS_ANY;
+    answer_about(s->box, &c->request, &gpu, &gi);
+    c->verdict = faults_take(s->faults, c->request.call, gpu, gi);
+    if (c->verdict.before_ms > 0)
+        set_phase(s, c, PHASE_BEFORE, time_boot() + c->verdict.before_ms * TIME_MS);
+    else
+        carry_out(s, c);
+}
+
+static void receive(struct server *s, struct client *c)
+{
+    struct emu_request q;
+    ssize_t n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 8 || q.magic != EMU_MAGIC || c->phase != PHASE_IDLE) {
+        drop(s, c);
+        return;
+    }
+    if (q.version != EMU_VERSION || n != sizeof q) {
+        answer_start(&s->answer, &q, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+        send_answer(s, c, &s->answer);
+        drop(s, c);
+        return;
+    }
+    q.text[EMU_TEXT - 1] = '\0';
+    c->request = q;
+    handle(s, c);
+}
+
+static void welcome(struct server *s, int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    struct client *c = calloc(1, sizeof *c);
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
+    if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0 ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
+        free(c);
+        (void)close(fd);
+        return;
+    }
+    c->fd = fd;
+    c->session.pid = (uint32_t)who.pid;
+    c->session.uid = who.uid;
+    c->next = s->first;
+    if (s->first)
+        s->first->prev = c;
+    s->first = c;
+}
+
+static void accept_clients(struct server *s)
+{
+    for (;;) {
+        int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            welcome(s, fd);
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        if (errno != EAGAIN && !s->deaf) {
+            s->deaf = epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->listener, NULL) == 0;
+            log_warn("no more clients until one leaves: %s", strerror(errno));
+        }
+        return;
+    }
+}
+
+/* A parked client whose time has come, or for whom there may be an event now. */
+static void go_on(struct server *s, struct client *c, int64_t now, bool news)
+{
+    if (c->phase == PHASE_BEFORE && c->due <= now) {
+        set_phase(s, c, PHASE_IDLE, 0);
+        carry_out(s, c);
+    } else if (c->phase == PHASE_AFTER && c->due <= now) {
+        send_answer(s, c, c->late);
+    } else if (c->phase == PHASE_EVENT && (news || c->due <= now)) {
+        answer_call(s->box, &c->session, &c->request, &s->answer);
+        if (s->answer.head.status != NVML_ERROR_TIMEOUT || c->due <= now)
+            send_answer(s, c, &s->answer);
+    }
+}
+
+/* Lets parked clients go on; returns how long to sleep, in ms as epoll wants it. */
+static int run_parked(struct server *s)
+{
+    int64_t now = time_boot(), next = TIME_NEVER;
+    bool news = s->told != s->box->event_n;
+    if (s->parked > 0) {
+        for (struct client *c = s->first; c; c = c->next)
+            go_on(s, c, now, news);
+        for (struct client *c = s->first; c; c = c->next)
+            if (c->phase != PHASE_IDLE)
+                next = MIN(next, c->due);
+    }
+    bool more = news && s->told != s->box->event_n;
+    s->told = s->box->event_n;
+    if (next == TIME_NEVER)
+        return more ? 0 : -1;
+    return (int)MAX(MIN((next - now + TIME_MS - 1) / TIME_MS, INT64_C(3600000)), 0);
+}
+
+static void turn(struct server *s, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct client *c = events[i].data.ptr;
+        if (events[i].data.ptr == &s->listener) {
+            accept_clients(s);
+        } else if (events[i].data.ptr != &s->signals && !c->gone) {
+            if (events[i].events & EPOLLIN)
+                receive(s, c);
+            if (!c->gone && (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+                drop(s, c);
+        }
+    }
+}
+
+static bool is_ending(const struct server *s, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (events[i].data.ptr == &s->signals)
+            return true;
+    return false;
+}
+
+static int loop(struct server *s, struct error *err)
+{
+    for (;;) {
+        struct epoll_event events[64];
+        int wait = run_parked(s);
+        bury(s);
+        int n = epoll_wait(s->epoll, events, ARRAY_LEN(events), wait);
+        if (n < 0 && errno != EINTR)
+            return error_errno(err, ERROR_IO, errno, "the emulated driver cannot wait for clients");
+        if (is_ending(s, events, MAX(n, 0)))
+            return 0;
+        turn(s, events, MAX(n, 0));
+    }
+}
+
+static int set_up(struct server *s, struct error *err)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    s->epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event on_signal = {.events = EPOLLIN, .data.ptr = &s->signals};
+    struct epoll_event on_client = {.events = EPOLLIN, .data.ptr = &s->listener};
+    if (s->signals < 0 || s->epoll < 0 ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->signals, &on_signal) < 0 ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &on_client) < 0)
+        return error_errno(err, ERROR_IO, errno, "the emulated driver cannot set up its loop");
+    return 0;
+}
+
+static void announce(int ready_fd)
+{
+    if (ready_fd < 0)
+        return;
+    (void)fd_write_all(ready_fd, "READY=1\n", 8, NULL);
+    (void)close(ready_fd);
+}
+
+int server_run(const struct server_options *o, struct box *box, struct faults *faults,
+               struct error *err)
+{
+    AUTO_FREE struct server *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for the emulated driver");
+    s->box = box;
+    s->faults = faults;
+    s->epoll = s->signals = s->listener = -1;
+    int result = listen_open(o->path, &s->listener, err);
+    if (result == 0)
+        result = set_up(s, err);
+    if (result == 0) {
+        announce(o->ready_fd);
+        result = loop(s, err);
+    }
+    if (s->listener >= 0)
+        (void)unlink(o->path);
+    for (struct client *c = s->first; c; c = c->next)
+        drop(s, c);
+    bury(s);
+    s->listener = fd_close(s->listener);
+    s->epoll = fd_close(s->epoll);
+    s->signals = fd_close(s->signals);
+    return result;
+}
+
+void server_raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}

@@ -1,0 +1,369 @@
+/* Sessions, MIG mode, GPU instances and what a look at the machine shows; compute instances are in
+ * box_ci.c. The rules are those of the driver as far as they are public; where they are not, the
+ * comment says "assumed". */
+#include "emul/box.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct machine_gpu *gpu_at(struct box *b, unsigned gpu)
+{
+    return gpu < b->m.gpu_n ? &b->m.gpus[gpu] : NULL;
+}
+
+void box_note(struct box *b, enum box_event_kind kind, unsigned gpu, uint64_t data)
+{
+    b->events[b->event_n++ % BOX_EVENTS] =
+        (struct box_event){.kind = kind, .gpu = gpu, .gi = BOX_ANY, .ci = BOX_ANY, .data = data};
+}
+
+int box_new(const struct machine *m, bool mig, uint32_t root, struct box **ret, struct error *err)
+{
+    struct box *b = calloc(1, sizeof *b);
+    if (!b)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an emulated machine");
+    b->m = *m;
+    b->root = root;
+    for (unsigned i = 0; i < m->gpu_n; i++) {
+        struct machine_gpu *g = &b->m.gpus[i];
+        g->mig = g->mig_pending = box_board(b, i)->memory_slices == 0 ? MACHINE_MIG_NONE
+                                  : mig                              ? MACHINE_MIG_ON
+                                                                     : MACHINE_MIG_OFF;
+    }
+    *ret = b;
+    return 0;
+}
+
+void box_enter(struct box *b, struct box_session *s)
+{
+    s->prev = NULL;
+    s->next = b->first;
+    if (b->first)
+        b->first->prev = s;
+    b->first = s;
+}
+
+void box_leave(struct box *b, struct box_session *s)
+{
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        b->first = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+}
+
+bool box_privileged(const struct box *b, const struct box_session *s)
+{
+    return s->uid == 0 || s->uid == b->root;
+}
+
+const struct board *box_board(const struct box *b, unsigned gpu)
+{
+    return &b->m.boards[b->m.gpus[gpu].board];
+}
+
+struct layout box_layout(const struct box *b, unsigned gpu)
+{
+    struct layout l = {0};
+    const struct machine_gpu *g = &b->m.gpus[gpu];
+    for (unsigned i = 0; i < g->gi_n; i++)
+        layout_add(box_board(b, gpu), &l,
+                   (struct placement){.profile = g->gis[i].profile, .start = g->gis[i].start});
+    return l;
+}
+
+struct machine_gi *box_gi(struct box *b, unsigned gpu, int gi)
+{
+    struct machine_gpu *g = gpu_at(b, gpu);
+    for (unsigned i = 0; g && i < g->gi_n; i++)
+        if (g->gis[i].id == gi)
+            return &g->gis[i];
+    return NULL;
+}
+
+enum box_status box_mig_ready(const struct box *b, unsigned gpu)
+{
+    if (gpu >= b->m.gpu_n)
+        return BOX_NOT_FOUND;
+    if (b->m.gpus[gpu].health == MACHINE_LOST)
+        return BOX_LOST;
+    return b->m.gpus[gpu].mig == MACHINE_MIG_ON ? BOX_OK : BOX_NOT_SUPPORTED;
+}
+
+/* Whether anything keeps the GPU from changing its mode for the asking session. Ampere needs every
+ * other process to have closed the device; later boards only need that nothing works on it
+ * (assumed: public texts say that they need no reset, not what running work does to it). */
+static bool mode_blocked(const struct box *b, const struct box_session *asking, unsigned gpu)
+{
+    bool ampere = box_board(b, gpu)->family == BOARD_AMPERE;
+    for (const struct box_session *s = b->first; s; s = s->next) {
+        if (ampere && s->pid != asking->pid && (s->attached >> gpu & 1))
+            return true;
+        for (unsigned i = 0; i < s->use_n; i++)
+            if (s->uses[i].gpu == (int)gpu && s->uses[i].work)
+                return true;
+    }
+    return false;
+}
+
+enum box_status box_set_mig(struct box *b, const struct box_session *s, unsigned gpu, bool on,
+                            enum box_status *ret_activation)
+{
+    struct machine_gpu *g = gpu_at(b, gpu);
+    enum machine_mig wanted = on ? MACHINE_MIG_ON : MACHINE_MIG_OFF;
+    *ret_activation = BOX_OK;
+    if (!g)
+        return BOX_NOT_FOUND;
+    if (g->health == MACHINE_LOST)
+        return BOX_LOST;
+    if (g->mig == MACHINE_MIG_NONE)
+        return BOX_NOT_SUPPORTED;
+    if (g->mig == wanted) {
+        g->mig_pending = wanted;
+        return BOX_OK;
+    }
+    if (g->gi_n > 0) {
+        *ret_activation = BOX_IN_USE;
+        return BOX_IN_USE;
+    }
+    g->mig_pending = wanted;
+    if (b->m.passthrough && box_board(b, gpu)->family == BOARD_AMPERE)
+        *ret_activation = BOX_RESET_REQUIRED;
+    else if (mode_blocked(b, s, gpu))
+        *ret_activation = BOX_IN_USE;
+    else
+        g->mig = wanted;
+    box_note(b, BOX_EVENT_CONFIG, gpu, 0);
+    return BOX_OK;
+}
+
+enum box_status box_reset(struct box *b, unsigned gpu)
+{
+    struct machine_gpu *g = gpu_at(b, gpu);
+    if (!g)
+        return BOX_NOT_FOUND;
+    bool lost = g->health == MACHINE_LOST;
+    if (!lost && box_processes(b, gpu, BOX_ANY, BOX_ANY, NULL, 0) > 0)
+        return BOX_IN_USE;
+    for (struct box_session *s = b->first; s; s = s->next) {
+        unsigned kept = 0;
+        for (unsigned i = 0; i < s->use_n; i++)
+            if (s->uses[i].gpu != (int)gpu)
+                s->uses[kept++] = s->uses[i];
+        s->use_n = (uint8_t)kept;
+    }
+    g->health = MACHINE_OK;
+    g->mig = g->mig_pending;
+    g->gi_n = 0;
+    box_note(b, BOX_EVENT_CONFIG, gpu, 0);
+    return BOX_OK;
+}
+
+enum box_status box_lose(struct box *b, unsigned gpu)
+{
+    struct machine_gpu *g = gpu_at(b, gpu);
+    if (!g)
+        return BOX_NOT_FOUND;
+    g->health = MACHINE_LOST;
+    box_note(b, BOX_EVENT_XID, gpu, 79);
+    return BOX_OK;
+}
+
+/* Where a GI may go: the asked start if it is one of the profile's and free, else the driver's. */
+static enum box_status choose_start(const struct board *board, const struct layout *l,
+                                    unsigned profile, int start, unsigned size, int *ret_start)
+{
+    const struct profile *p = &board->profiles[profile];
+    if (start == BOX_ANY) {
+        *ret_start = layout_choose(board, l, profile);
+        return *ret_start < 0 ? BOX_NO_ROOM : BOX_OK;
+    }
+    if (start < 0 || start >= 16 || size != p->size || !(p->starts >> start & 1))
+        return BOX_INVALID;
+    *ret_start = start;
+    return layout_fits(board, l, profile) >> start & 1 ? BOX_OK : BOX_NO_ROOM;
+}
+
+/* Opens a gap so that the GIs stay in order of id, and returns it. */
+static struct machine_gi *insert_gi(struct machine_gpu *g, unsigned id)
+{
+    unsigned at = 0;
+    while (at < g->gi_n && g->gis[at].id < id)
+        at++;
+    memmove(&g->gis[at + 1], &g->gis[at], (g->gi_n - at) * sizeof g->gis[0]);
+    g->gi_n++;
+    return &g->gis[at];
+}
+
+enum box_status box_gi_create(struct box *b, unsigned gpu, unsigned id, int start, unsigned size,
+                              int *ret_gi)
+{
+    enum box_status status = box_mig_ready(b, gpu);
+    if (status != BOX_OK)
+        return status;
+    const struct board *board = box_board(b, gpu);
+    unsigned profile = board_profile_by_id(board, id);
+    if (profile == BOARD_NO_PROFILE)
+        return BOX_INVALID;
+    struct layout l = box_layout(b, gpu);
+    status = choose_start(board, &l, profile, start, size, &start);
+    if (status != BOX_OK)
+        return status;
+    uint8_t slots = board->profiles[profile].size;
+    unsigned gi = board_gi_id(board, (unsigned)start, slots);
+    /* Positions have one id each, so a taken id means a table that contradicts itself. */
+    if (gi >= BOARD_GIS || box_gi(b, gpu, (int)gi))
+        return BOX_NO_ROOM;
+    *insert_gi(&b->m.gpus[gpu], gi) = (struct machine_gi){
+        .id = (uint8_t)gi, .profile = (uint8_t)profile, .start = (uint8_t)start, .size = slots};
+    b->gi_serial[gpu][gi] = ++b->serial;
+    box_note(b, BOX_EVENT_CONFIG, gpu, 0);
+    *ret_gi = (int)gi;
+    return BOX_OK;
+}
+
+static bool is_held(const struct box *b, unsigned gpu, int gi)
+{
+    for (const struct box_session *s = b->first; s; s = s->next)
+        for (unsigned i = 0; i < s->use_n; i++)
+            if (s->uses[i].gpu == (int)gpu && s->uses[i].gi == gi)
+                return true;
+    return false;
+}
+
+enum box_status box_gi_destroy(struct box *b, unsigned gpu, int gi)
+{
+    struct machine_gi *instance = box_gi(b, gpu, gi);
+    if (!instance)
+        return BOX_NOT_FOUND;
+    enum box_status status = box_mig_ready(b, gpu);
+    if (status != BOX_OK)
+        return status;
+    if (instance->ci_n > 0 || is_held(b, gpu, gi))
+        return BOX_IN_USE;
+    struct machine_gpu *g = &b->m.gpus[gpu];
+    g->gi_n--;
+    memmove(instance, instance + 1, (size_t)(&g->gis[g->gi_n] - instance) * sizeof *instance);
+    b->gi_serial[gpu][gi] = 0;
+    box_note(b, BOX_EVENT_CONFIG, gpu, 0);
+    return BOX_OK;
+}
+
+enum box_status box_gi_capacity(const struct box *b, unsigned gpu, unsigned id, unsigned *ret)
+{
+    enum box_status status = box_mig_ready(b, gpu);
+    if (status != BOX_OK)
+        return status;
+    const struct board *board = box_board(b, gpu);
+    unsigned profile = board_profile_by_id(board, id);
+    if (profile == BOARD_NO_PROFILE)
+        return BOX_INVALID;
+    struct layout l = box_layout(b, gpu);
+    unsigned n = 0;
+    for (int start; (start = layout_choose(board, &l, profile)) >= 0; n++)
+        layout_add(board, &l,
+                   (struct placement){.profile = (uint8_t)profile, .start = (uint8_t)start});
+    *ret = n;
+    return BOX_OK;
+}
+
+bool box_find(struct box *b, const char *uuid, unsigned *ret_gpu, int *ret_gi, int *ret_ci)
+{
+    for (unsigned gpu = 0; gpu < b->m.gpu_n; gpu++) {
+        *ret_gpu = gpu;
+        *ret_gi = *ret_ci = BOX_ANY;
+        if (strcmp(b->m.gpus[gpu].uuid, uuid) == 0)
+            return true;
+        for (unsigned i = 0; box_mig_at(b, gpu, i, ret_gi, ret_ci); i++)
+            if (strcmp(box_ci(b, gpu, *ret_gi, *ret_ci)->uuid, uuid) == 0)
+                return true;
+    }
+    return false;
+}
+
+static enum box_status add_use(struct box_session *s, struct box_use use)
+{
+    if (s->use_n == BOX_USES)
+        return BOX_NO_ROOM;
+    s->uses[s->use_n++] = use;
+    s->attached |= UINT64_C(1) << use.gpu;
+    return BOX_OK;
+}
+
+enum box_status box_open(struct box *b, struct box_session *s, const char *uuid, uint64_t bytes)
+{
+    unsigned gpu = 0;
+    int gi = BOX_ANY, ci = BOX_ANY;
+    if (!box_find(b, uuid, &gpu, &gi, &ci))
+        return BOX_NOT_FOUND;
+    if (b->m.gpus[gpu].health == MACHINE_LOST)
+        return BOX_LOST;
+    if (gi == BOX_ANY && b->m.gpus[gpu].mig == MACHINE_MIG_ON)
+        return BOX_NOT_SUPPORTED;
+    uint64_t total = 0, used = 0;
+    box_memory(b, gpu, gi, &total, &used);
+    if (bytes > total - used)
+        return BOX_NO_MEMORY;
+    return add_use(s, (struct box_use){.gpu = (int16_t)gpu,
+                                       .gi = (int16_t)gi,
+                                       .ci = (int16_t)ci,
+                                       .work = true,
+                                       .bytes = bytes});
+}
+
+enum box_status box_hold(struct box *b, struct box_session *s, unsigned gpu, int gi)
+{
+    if (gpu >= b->m.gpu_n || (gi != BOX_ANY && !box_gi(b, gpu, gi)))
+        return BOX_NOT_FOUND;
+    return add_use(
+        s, (struct box_use){.gpu = (int16_t)gpu, .gi = (int16_t)gi, .ci = (int16_t)BOX_ANY});
+}
+
+void box_memory(struct box *b, unsigned gpu, int gi, uint64_t *ret_total, uint64_t *ret_used)
+{
+    const struct board *board = box_board(b, gpu);
+    const struct machine_gi *instance = gi == BOX_ANY ? NULL : box_gi(b, gpu, gi);
+    uint64_t mib = instance ? board->profiles[instance->profile].mib : board->total_mib;
+    *ret_total = mib << 20;
+    *ret_used = 0;
+    for (const struct box_session *s = b->first; s; s = s->next)
+        for (unsigned i = 0; i < s->use_n; i++)
+            if (s->uses[i].gpu == (int)gpu && (gi == BOX_ANY || s->uses[i].gi == gi))
+                *ret_used += s->uses[i].bytes;
+}
+
+/* Adds a use to the rows already written for the same process; false if it needs a row. */
+static bool merge(const struct box_use *use, uint32_t pid, struct box_process *rows, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (rows[i].pid != pid || rows[i].gi != use->gi || rows[i].ci != use->ci)
+            continue;
+        rows[i].bytes += use->bytes;
+        return true;
+    }
+    return false;
+}
+
+unsigned box_processes(const struct box *b, unsigned gpu, int gi, int ci, struct box_process *ret,
+                       unsigned room)
+{
+    unsigned n = 0;
+    for (const struct box_session *s = b->first; s; s = s->next) {
+        for (unsigned i = 0; i < s->use_n; i++) {
+            const struct box_use *use = &s->uses[i];
+            if (use->gpu != (int)gpu || !use->work || (gi != BOX_ANY && use->gi != gi) ||
+                (ci != BOX_ANY && use->ci != ci) || merge(use, s->pid, ret, MIN(n, room)))
+                continue;
+            if (n++ < room)
+                ret[n - 1] = (struct box_process){s->pid, use->gi, use->ci, use->bytes};
+        }
+    }
+    return n;
+}
+
+unsigned box_cap_minor(unsigned gpu_minor, unsigned gi, int ci)
+{
+    return 3 + 135 * gpu_minor + 9 * gi + (ci == BOX_ANY ? 0 : 1 + (unsigned)ci);
+}

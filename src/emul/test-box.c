@@ -1,0 +1,2 @@
+#include "tests/tap.h"
+TAP_MAIN
