@@ -14,8 +14,10 @@ enum worker_call {
     WORKER_OBSERVE_GPU,
     WORKER_APPLY,
     WORKER_PROCESSES,
-    WORKER_WAIT,        /* until a hardware event; answers again and again */
-    WORKER_RELEASE,     /* let go of NVML (before a mode change elsewhere); the next call opens it again */
+    WORKER_WAIT,        /* until a hardware event; answers at each one, or once with an error. It hears
+                         * nothing else meanwhile: to make it let go of NVML, free the worker */
+    WORKER_RELEASE,     /* let go of NVML (before a mode change elsewhere); the next call opens it
+                         * again */
 };
 
 struct worker_request {
@@ -24,12 +26,17 @@ struct worker_request {
     struct device_op op;      /* APPLY; op.gpu also names the GPU of OBSERVE_GPU and PROCESSES */
 };
 
-enum { WORKER_PROCESSES_MAX = 256 };
+enum { WORKER_PROCESSES_MAX = 256, WORKER_FD = 3 };
+
+/* Path of the NVML library, and "1" to log every driver call, in the child's environment. */
+#define WORKER_ENV_NVML "FETTA_NVML"
+#define WORKER_ENV_TRACE "FETTA_TRACE"
 
 struct worker_answer {
     uint64_t tag;
     enum worker_call call;
-    int code;                       /* 0 or negative, with err filled */
+    int code;                       /* 0 or negative, with err filled; err also tells what a mode
+                                     * change that is only pending waits for */
     struct error err;
     struct device_result result;    /* APPLY */
     struct machine_gpu gpu;         /* OBSERVE_GPU */
@@ -38,8 +45,9 @@ struct worker_answer {
     struct device_process processes[WORKER_PROCESSES_MAX];
 };
 
-/* Starts a worker. `program` is the path to exec (argv: program --worker), `nvml` the library path
- * or NULL, `env` NULL-terminated "K=V" list for the child. */
+/* Starts a worker. `program` is the path to exec (argv: program --worker, the socket is descriptor
+ * WORKER_FD), `nvml` the library path or NULL (it travels as WORKER_ENV_NVML), `env` NULL-terminated
+ * "K=V" list that is all the child's environment, NULL for none. */
 int worker_start(const char *program, const char *nvml, const char *const *env,
                  struct worker **ret, struct error *err);
 int worker_fd(const struct worker *w);    /* readable when an answer is there */
@@ -52,8 +60,11 @@ int worker_send(struct worker *w, const struct worker_request *r, struct error *
 /* Takes one answer: 1 = `ret` filled, 0 = nothing there yet, negative = the worker is gone. */
 int worker_receive(struct worker *w, struct worker_answer *ret, struct error *err);
 
-/* Kills it if need be, reaps it and frees; NULL is fine. Returns NULL. */
+/* Kills it if need be, reaps it and frees; NULL is fine. Returns NULL. Never blocks for longer than
+ * a tenth of a second: a process stuck inside the kernel cannot be reaped yet and is left to whoever
+ * reaps the program's children. */
 struct worker *worker_free(struct worker *w);
 
-/* The child: serves requests on `fd` until the parent closes it; returns the exit status. */
+/* The child: serves requests on `fd` until the parent closes it; returns the exit status. `nvml`
+ * NULL: what WORKER_ENV_NVML says, else the system's library. */
 int worker_main(int fd, const char *nvml);

@@ -163,10 +163,12 @@ TEST(lists_by_descent_session_and_uid)
     /* The grandchild also dies with its parent, so it may be gone before its own signal. */
     CHECK(proc_signal_all(&session, SIGKILL, &err) >= 1);
     waitpid(pid, NULL, 0);
-    for (int i = 0; i < 500 && proc_alive(session.ids[0].pid, session.ids[0].start); i++)
-        poll(NULL, 0, 10);
-    for (size_t i = 0; i < session.n; i++)
-        CHECK(!proc_alive(session.ids[i].pid, session.ids[i].start));
+    for (size_t i = 0; i < session.n; i++) {
+        const struct proc_id *id = &session.ids[i];
+        for (int wait = 0; wait < 500 && proc_alive(id->pid, id->start); wait++)
+            poll(NULL, 0, 10);
+        CHECK(!proc_alive(id->pid, id->start));
+    }
     close(ends[0]);
     close(ends[1]);
 }
