@@ -42,6 +42,7 @@ struct event {
             uint16_t slot;
             uint8_t board;
             bool present;
+            bool fresh; /* first look after a start: actions under way before are void */
             enum machine_mig mig;
             enum machine_health health;
             uint8_t n;
@@ -50,7 +51,7 @@ struct event {
         struct policy policy;
         struct {
             struct lease lease;  /* what was asked, owner, asker, bind; id and state are the engine's */
-            uint32_t gid;        /* primary group of the asker */
+            uint32_t gid;        /* primary group of the asker; kept as lease.gid */
         } ask;
         struct {
             uint32_t lease;

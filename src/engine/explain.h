@@ -48,3 +48,9 @@ const char *explain_reason_name(enum reason r); /* wire name, "fits-warm" */
  * Agrees with what engine_step would do with the same ask at `now` (a test proves it). */
 void engine_explain(const struct world *w, const struct lease *ask, int64_t now,
                     struct explanation *ret);
+
+/* The bare placement verdict for one slice, as placement itself asks it: FITS with *ret filled, or
+ * WAIT. Looks at neither queue nor quota nor whether it could ever fit; a few hundred ns whatever
+ * the size of the fleet. */
+enum verdict engine_verdict(const struct world *w, const struct lease *ask, int64_t now,
+                            struct lease_slice *ret);

@@ -50,6 +50,7 @@ struct lease {
     uint32_t revision;        /* counts every change people should hear of */
     struct owner owner;
     uint32_t asker_uid;       /* who asked; differs from the owner for named owners */
+    uint32_t gid;             /* primary group of the asker, for warm_reuse: group */
 
     /* what was asked for */
     enum slice_kind kind;
@@ -68,13 +69,19 @@ struct lease {
     /* what it lives with */
     enum bind_kind bind;
     int32_t bind_pid;         /* BIND_PID; the asking process while queued */
+    bool tree;                /* that process asked for itself: its descendants are the lease's too */
+    bool stay;                /* ... and it stays outside as a parent */
     uint64_t bind_start;      /* start time of that process in clock ticks since boot */
     uint32_t bind_ref;        /* BIND_SESSION: session id; BIND_CGROUP, BIND_KEY: interned text */
 
     /* its life, in boot time; 0 = not yet */
     int64_t asked_at, started_at, ends_at, term_at, kill_at, ended_at;
     uint8_t warned;           /* how many of the warnings (15, 5, 1 min) were given */
+    uint8_t signal;           /* sent to its processes `signal_before` ahead of the end; 0 = none */
+    bool signalled;           /* ... and it was */
+    int64_t signal_before;
 
+    uint8_t tries;            /* places the driver could not make for it so far */
     uint8_t slice_n;
     struct lease_slice slices[REQUEST_SLICES];
 };

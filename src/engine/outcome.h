@@ -41,6 +41,7 @@ enum action_kind {
     ACTION_REFUSE,   /* the request was not granted; `lease` carries why (already ENDED) */
     ACTION_QUEUED,   /* the request waits; its client may hear its place */
     ACTION_WARN,     /* tell the lease that `left_ns` remain */
+    ACTION_SIGNAL,   /* the signal its owner asked for ahead of the end (`signal`) */
     ACTION_TERM,     /* SIGTERM to all its processes; report EMPTY when none is left */
     ACTION_KILL,     /* SIGKILL to all of them; report EMPTY when none is left */
     ACTION_ENDED,    /* the lease is over: drop its cgroup, answer who waits for the end */
@@ -55,6 +56,7 @@ struct action {
     uint32_t op;      /* CREATE, DESTROY, SET_MODE: echoed in the answer; unique per world's life */
     uint8_t profile, start, gi;
     bool mig_on;
+    uint8_t signal;   /* ACTION_SIGNAL */
     int64_t left_ns;
 };
 
@@ -63,6 +65,10 @@ struct outcome {
     size_t action_n, action_room;
     struct action *actions;
     uint32_t lease;   /* ASK: the id given (or the old one for a known key) */
+    /* The engine's own: rows under change while a step runs, at addresses that stay. */
+    size_t row_n, row_room;
+    struct change **rows;
+    uint64_t *row_keys;
 };
 
 void outcome_done(struct outcome *o);

@@ -31,11 +31,12 @@ struct seat {
     bool fixed;           /* belongs to an applied layout: never destroyed for another request */
     uint8_t tries;        /* failed destroys */
     uint32_t lease;       /* who holds it or waits for it; 0 = nobody */
+    uint32_t op;          /* CREATING, DESTROYING: the action under way; 0 = not asked for yet */
     struct owner last;    /* who held it last, meaningful when `used` */
     uint32_t last_gid;    /* primary group of that owner, for warm_reuse: group */
     bool used;
     int64_t since;        /* boot time of the last change of state */
-    int64_t retry_at;     /* SEAT_QUARANTINED: when to try again */
+    int64_t retry_at;     /* QUARANTINED, CREATING: not tried again before this; 0 = free */
 };
 
 /* A GPU by slot. Slots are given in order of first sight and kept by UUID (the store maps them),
@@ -51,7 +52,9 @@ struct gpu {
     enum machine_mig mig;
     enum machine_health health;
     bool mode_changing;          /* SET_MODE is on its way */
-    bool mode_wanted;            /* the mode asked for: true = MIG on */
+    bool mode_wanted;            /* the mode asked for, or the mode of a fixed GPU: true = MIG on */
+    uint32_t mode_op;            /* the SET_MODE under way; 0 = none */
+    uint32_t op_n;               /* actions asked of this GPU so far; their numbers follow from it */
     int64_t mode_retry_at;       /* a refused mode change is not asked again before this; 0 = free */
     uint32_t whole_lease;        /* lease of the whole GPU, 0 = none */
     int64_t lost_at;             /* boot time the GPU stopped answering, 0 = it answers */
@@ -67,6 +70,7 @@ struct policy {
     int64_t idle_keep;            /* destroy a warm idle instance after this; TIME_NEVER = keep */
     enum warm_reuse warm_reuse;
     uint32_t queue_max;           /* most waiting requests of one owner; 0 = no limit */
+    bool no_backfill;             /* nobody overtakes the head of the queue */
 };
 
 struct world; /* rows are reached through the functions below */

@@ -1,0 +1,175 @@
+/* The small index structures of a world: hash chains and a heap of due times. */
+#include "engine/state.h"
+
+#include "base/time.h"
+
+#include <stdlib.h>
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+bool state_chain_init(struct state_chain *c, size_t items)
+{
+    uint32_t heads = 16;
+    while (heads < items)
+        heads *= 2;
+    c->mask = heads - 1;
+    c->head = malloc(heads * sizeof *c->head);
+    c->next = malloc((items + 1) * sizeof *c->next);
+    c->prev = malloc((items + 1) * sizeof *c->prev);
+    c->at = malloc((items + 1) * sizeof *c->at);
+    if (!c->head || !c->next || !c->prev || !c->at)
+        return false;
+    for (uint32_t i = 0; i < heads; i++)
+        c->head[i] = STATE_NONE;
+    for (size_t i = 0; i <= items; i++)
+        c->at[i] = STATE_NONE;
+    return true;
+}
+
+void state_chain_done(struct state_chain *c)
+{
+    free(c->head);
+    free(c->next);
+    free(c->prev);
+    free(c->at);
+}
+
+void state_chain_add(struct state_chain *c, uint32_t item, uint64_t key)
+{
+    uint32_t at = (uint32_t)mix(key) & c->mask;
+    c->at[item] = at;
+    c->prev[item] = STATE_NONE;
+    c->next[item] = c->head[at];
+    if (c->head[at] != STATE_NONE)
+        c->prev[c->head[at]] = item;
+    c->head[at] = item;
+}
+
+void state_chain_drop(struct state_chain *c, uint32_t item)
+{
+    if (c->at[item] == STATE_NONE)
+        return;
+    uint32_t next = c->next[item], prev = c->prev[item];
+    if (next != STATE_NONE)
+        c->prev[next] = prev;
+    if (prev != STATE_NONE)
+        c->next[prev] = next;
+    else
+        c->head[c->at[item]] = next;
+    c->at[item] = STATE_NONE;
+}
+
+uint32_t state_chain_first(const struct state_chain *c, uint64_t key)
+{
+    return c->head[(uint32_t)mix(key) & c->mask];
+}
+
+bool state_heap_init(struct state_heap *h, size_t items)
+{
+    h->item = malloc((items + 1) * sizeof *h->item);
+    h->place = malloc((items + 1) * sizeof *h->place);
+    h->due = malloc((items + 1) * sizeof *h->due);
+    if (!h->item || !h->place || !h->due)
+        return false;
+    for (size_t i = 0; i <= items; i++)
+        h->place[i] = STATE_NONE;
+    return true;
+}
+
+void state_heap_done(struct state_heap *h)
+{
+    free(h->item);
+    free(h->place);
+    free(h->due);
+}
+
+static void put(struct state_heap *h, size_t place, uint32_t item)
+{
+    h->item[place] = item;
+    h->place[item] = (uint32_t)place;
+}
+
+/* Lets the item of `place` rise or sink to where its due time belongs. */
+static void settle(struct state_heap *h, size_t place)
+{
+    uint32_t item = h->item[place];
+    for (; place > 0 && h->due[h->item[(place - 1) / 2]] > h->due[item]; place = (place - 1) / 2)
+        put(h, place, h->item[(place - 1) / 2]);
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child + 1 < h->n && h->due[h->item[child + 1]] < h->due[h->item[child]])
+            child++;
+        if (child >= h->n || h->due[h->item[child]] >= h->due[item])
+            break;
+        put(h, place, h->item[child]);
+        place = child;
+    }
+    put(h, place, item);
+}
+
+void state_heap_set(struct state_heap *h, uint32_t item, int64_t due)
+{
+    size_t place = h->place[item];
+    if (due == TIME_NEVER) {
+        if (place == STATE_NONE)
+            return;
+        h->place[item] = STATE_NONE;
+        uint32_t last = h->item[--h->n];
+        if (last != item) {
+            put(h, place, last);
+            settle(h, place);
+        }
+        return;
+    }
+    h->due[item] = due;
+    if (place == STATE_NONE) {
+        place = h->n++;
+        put(h, place, item);
+    }
+    settle(h, place);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+size_t state_heap_due(const struct state_heap *h, int64_t now, uint32_t *ret, size_t max)
+{
+    /* Breadth first over the due part of the heap; `ret` is its own work list. */
+    size_t n = 0;
+    if (h->n && max && h->due[h->item[0]] <= now)
+        ret[n++] = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t child = 2 * (size_t)ret[i] + 1; child <= 2 * (size_t)ret[i] + 2; child++) {
+            if (child < h->n && n < max && h->due[h->item[child]] <= now)
+                ret[n++] = (uint32_t)child;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        ret[i] = h->item[ret[i]];
+    qsort(ret, n, sizeof *ret, by_number);
+    return n;
+}
+
+uint64_t state_owner_key(struct owner o)
+{
+    return (uint64_t)o.kind << 32 | o.id;
+}
+
+uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
+                        struct owner last, uint32_t gid)
+{
+    uint64_t who = UINT64_C(3) << 32;
+    if (used && rule == WARM_OWNER)
+        who = state_owner_key(last);
+    if (used && rule == WARM_GROUP)
+        who = UINT64_C(2) << 32 | gid;
+    return who << 16 | board << 8 | profile;
+}

@@ -1,0 +1,166 @@
+/* The queue: in order of service; the first that cannot start has places kept for it, and later ones
+ * may start now only where that cannot delay it. */
+#include "engine/parts.h"
+
+#include "base/time.h"
+#include "plan/reshape.h"
+
+/* A lease without a known end is gone later than any known instant, yet before never. */
+static const int64_t some_day = TIME_NEVER - 1;
+
+static int64_t gone_by(const struct draft *d, uint32_t id)
+{
+    const struct lease *l = draft_lease(d, id);
+    int64_t gone = l ? lease_gone_by(l) : d->now;
+    return MAX(MIN(gone, some_day), d->now);
+}
+
+static int64_t seat_gone_by(const struct draft *d, const struct seat *s)
+{
+    if (s->lease)
+        return gone_by(d, s->lease);
+    switch (s->state) {
+    case SEAT_FOREIGN:
+    case SEAT_QUARANTINED:
+        return TIME_NEVER;
+    case SEAT_CREATING:
+    case SEAT_IDLE:
+    case SEAT_LEASED:
+    case SEAT_DESTROYING:
+        break;
+    }
+    return d->now;
+}
+
+static int64_t earliest_whole(const struct draft *d, const struct gpu *g, slices avoid)
+{
+    if (avoid)
+        return TIME_NEVER;
+    int64_t when = g->whole_lease ? gone_by(d, g->whole_lease) : d->now;
+    for (unsigned i = 0; i < g->seat_n; i++)
+        when = MAX(when, seat_gone_by(d, &g->seats[i]));
+    return MAX(when, g->mode_retry_at);
+}
+
+/* On a fixed GPU: when the first of its own instances of the profile is free. */
+static int64_t earliest_fixed(const struct draft *d, const struct gpu *g, const struct lease *l,
+                              slices avoid, slices *ret_starts)
+{
+    int64_t best = TIME_NEVER;
+    for (unsigned i = 0; i < g->layout_fixed.n; i++) {
+        struct placement p = g->layout_fixed.at[i];
+        slices span = layout_span(draft_board(d, g), p);
+        if (p.profile != l->profile_on[g->board] || (span & avoid) ||
+            (l->start != REQUEST_ANY && l->start != p.start))
+            continue;
+        int64_t when = g->whole_lease ? gone_by(d, g->whole_lease) : d->now;
+        for (unsigned s = 0; s < g->seat_n; s++) {
+            if (view_seat_span(&g->seats[s]) & span)
+                when = MAX(when, seat_gone_by(d, &g->seats[s]));
+        }
+        if (when < best) {
+            best = when;
+            *ret_starts = (slices)(1u << p.start);
+        }
+    }
+    return best;
+}
+
+int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const struct lease *l,
+                          slices avoid, slices *ret_starts)
+{
+    unsigned row = place_row(l, g->board);
+    *ret_starts = 0;
+    if (!view_usable(g) || row == BOARD_NO_PROFILE ||
+        !view_capacity(g, draft_board(d, g), row, l->start))
+        return TIME_NEVER;
+    if (row == CHOOSE_WHOLE)
+        return earliest_whole(d, g, avoid);
+    if (g->fixed)
+        return earliest_fixed(d, g, l, avoid, ret_starts);
+    struct reshape_stay stays[BOARD_GIS + 17];
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        stays[n++] = (struct reshape_stay){s->profile, s->start, s->size, seat_gone_by(d, s)};
+    }
+    if (g->whole_lease)
+        stays[n++] = (struct reshape_stay){BOARD_NO_PROFILE, 0, 16, gone_by(d, g->whole_lease)};
+    for (unsigned s = 0; s < 16; s++) {
+        if (avoid >> s & 1)
+            stays[n++] = (struct reshape_stay){BOARD_NO_PROFILE, (uint8_t)s, 1, TIME_NEVER};
+    }
+    slices wanted = (slices)(l->start == REQUEST_ANY ? ~0u : 1u << l->start);
+    int64_t from = g->mig == MACHINE_MIG_ON ? d->now : MAX(d->now, g->mode_retry_at);
+    return reshape_earliest(draft_board(d, g), stays, n, row, wanted, from, ret_starts);
+}
+
+/* The slices one slice of the lease needs at the chosen start; all of the GPU where its profile
+ * also competes for media engines. */
+static slices kept_span(const struct draft *d, const struct gpu *g, const struct lease *l,
+                        slices starts)
+{
+    unsigned row = place_row(l, g->board);
+    const struct fit *f = draft_fit(d, g);
+    if (row == CHOOSE_WHOLE || f->board->profiles[row].suffix[0])
+        return (slices)~0u;
+    unsigned start = fit_start(f, row, starts, 0, 0);
+    return fit_span(start, f->board->profiles[row].size);
+}
+
+static slices kept_on(const struct place_kept *kept, unsigned gpu)
+{
+    slices busy = 0;
+    for (unsigned i = 0; i < kept->n; i++)
+        busy |= kept->at[i].gpu == gpu ? kept->at[i].span : (slices)0;
+    return busy;
+}
+
+bool schedule_reserve(const struct draft *d, const struct lease *l, struct place_kept *ret)
+{
+    unsigned first = l->gpu == REQUEST_ANY ? 0 : (unsigned)l->gpu;
+    unsigned last = l->gpu == REQUEST_ANY ? (unsigned)d->w->gpu_n : first + 1;
+    ret->n = 0;
+    ret->start = d->now;
+    while (ret->n < l->count) {
+        int64_t best = TIME_NEVER;
+        for (unsigned slot = first; slot < last && best > d->now; slot++) {
+            const struct gpu *g = draft_gpu(d, slot);
+            slices starts;
+            int64_t when = g ? schedule_earliest(d, g, l, kept_on(ret, slot), &starts) : TIME_NEVER;
+            if (when >= best)
+                continue;
+            best = when;
+            ret->at[ret->n].gpu = (uint16_t)slot;
+            ret->at[ret->n].span = kept_span(d, g, l, starts);
+        }
+        if (best == TIME_NEVER)
+            return false;
+        ret->start = MAX(ret->start, best);
+        ret->n++;
+    }
+    return true;
+}
+
+/* Whether a lease that starts now is surely gone by `when`. */
+static bool over_by(const struct draft *d, const struct lease *l, int64_t when)
+{
+    if (when >= some_day || l->for_ns == TIME_NEVER)
+        return false;
+    return l->for_ns <= when - d->now && l->grace_ns <= when - d->now - l->for_ns;
+}
+
+void schedule(struct draft *d)
+{
+    struct place_kept kept = {0};
+    bool waiting = false;
+    const struct lease *l = draft_queue_after(d, NULL);
+    for (; l && !d->failed; l = draft_queue_after(d, l)) {
+        if (waiting && draft_policy(d)->no_backfill)
+            return;
+        bool apart = waiting && !over_by(d, l, kept.start);
+        enum place_outcome done = place_lease(d, l->id, apart ? &kept : NULL);
+        if (done == PLACE_NO_ROOM && !waiting)
+            waiting = schedule_reserve(d, l, &kept);
+    }
+}

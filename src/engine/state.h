@@ -1,0 +1,82 @@
+/* The inside of a world: rows and the indices over them. Private to the engine.
+ *
+ * Everything is an array sized by world_new; indices are kept by world_apply alone. A lease lives
+ * in a numbered row (its index), found by id through `order`. */
+#pragma once
+
+#include "engine/outcome.h"
+#include "engine/view.h"
+#include "plan/choose.h"
+
+enum { STATE_NONE = 0x7fffffff };
+
+struct state_id {
+    uint32_t id, row;
+};
+
+struct state_waiting {
+    uint32_t id, row;
+    int16_t priority;
+};
+
+/* Chains of equal hash: heads by hash, links by item. */
+struct state_chain {
+    uint32_t mask;        /* heads - 1 */
+    uint32_t *head;       /* item or STATE_NONE */
+    uint32_t *next, *prev; /* by item; prev is STATE_NONE for a first one */
+    uint32_t *at;         /* by item: its head, STATE_NONE when not in a chain */
+};
+
+/* A binary heap of items by due time. Items: lease rows first, then GPUs. */
+struct state_heap {
+    size_t n;
+    uint32_t *item;
+    uint32_t *place; /* by item: index in `item`, STATE_NONE when not due ever */
+    int64_t *due;    /* by item */
+};
+
+struct world {
+    size_t gpu_max, lease_max;
+    size_t gpu_n;   /* highest known slot + 1 */
+    size_t lease_n, waiting_n, board_n;
+    uint32_t next_id;
+    struct policy policy;
+    bool *gpu_known, board_known[MACHINE_BOARDS];
+    struct gpu *gpus;
+    struct lease *leases;      /* by row */
+    uint32_t *free_rows;       /* rows without a lease, lease_max - lease_n of them */
+    struct state_id *order;    /* lease_n, by id */
+    struct state_waiting *queue; /* waiting_n, by priority then id */
+    struct state_chain owners; /* lease rows by owner */
+    struct state_chain warm;   /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
+    struct state_heap heap;
+    struct choose *choose;
+    uint8_t (*rooms)[FIT_ROOMS];
+    struct fit fits[MACHINE_BOARDS];
+    struct board boards[MACHINE_BOARDS];
+};
+
+/* Row of a lease, STATE_NONE if it is not live. */
+uint32_t state_row(const struct world *w, uint32_t id);
+
+bool state_chain_init(struct state_chain *c, size_t items);
+void state_chain_done(struct state_chain *c);
+void state_chain_add(struct state_chain *c, uint32_t item, uint64_t key);
+void state_chain_drop(struct state_chain *c, uint32_t item);
+/* First and next item whose key has the hash of `key` (others may be among them); STATE_NONE. */
+uint32_t state_chain_first(const struct state_chain *c, uint64_t key);
+
+bool state_heap_init(struct state_heap *h, size_t items);
+void state_heap_done(struct state_heap *h);
+void state_heap_set(struct state_heap *h, uint32_t item, int64_t due);
+/* Items due at or before `now`, at most `max`, in order of item. */
+size_t state_heap_due(const struct state_heap *h, int64_t now, uint32_t *ret, size_t max);
+
+uint64_t state_owner_key(struct owner o);
+/* The key of idle instances that a holder may take as they are; unused ones have `used` false. */
+uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
+                        struct owner last, uint32_t gid);
+
+/* When a lease or GPU needs a tick; TIME_NEVER if never. */
+int64_t state_lease_due(const struct lease *l);
+int64_t state_gpu_due(const struct gpu *g, const struct policy *p);

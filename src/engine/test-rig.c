@@ -1,0 +1,280 @@
+/* The test rig of the engine; see test-rig.h. */
+#include "engine/test-rig.h"
+
+#include "base/time.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct rig *current; /* whose machine rig_want reads */
+
+static void fill(struct rig *r)
+{
+    for (unsigned i = 0; i < r->machine->board_n; i++) {
+        struct event e = {.kind = EVENT_BOARD};
+        e.board.index = (uint8_t)i;
+        e.board.board = r->machine->boards[i];
+        (void)rig_step(r, &e);
+    }
+    for (unsigned i = 0; i < r->machine->gpu_n; i++) {
+        struct event e = {.kind = EVENT_GPU_SEEN};
+        e.gpu.slot = (uint16_t)i;
+        e.gpu.board = r->machine->gpus[i].board;
+        e.gpu.present = true;
+        e.gpu.mig = r->machine->gpus[i].mig;
+        (void)rig_step(r, &e);
+        struct event m = {.kind = EVENT_MANAGE};
+        m.manage.gpu = (uint16_t)i;
+        m.manage.on = true;
+        (void)rig_step(r, &m);
+    }
+}
+
+struct rig rig_new(const char *machine)
+{
+    struct rig r = {.world = world_new(64, 512), .copy = world_new(64, 512),
+                    .machine = calloc(1, sizeof *r.machine), .now = 1000 * TIME_S};
+    assert(r.world && r.copy && r.machine);
+    if (machine_parse(machine, r.machine, &r.err))
+        printf("# %s: %s\n", machine, r.err.text);
+    fill(&r);
+    return r;
+}
+
+void rig_done(struct rig *r)
+{
+    world_free(r->world);
+    world_free(r->copy);
+    free(r->machine);
+    outcome_done(&r->out);
+}
+
+int rig_step(struct rig *r, struct event *e)
+{
+    current = r;
+    e->now = r->now;
+    r->err = (struct error){0};
+    int rc = engine_step(r->world, e, &r->out, &r->err);
+    world_apply(r->world, &r->out.changes);
+    world_apply(r->copy, &r->out.changes);
+    for (size_t i = 0; i < r->out.action_n; i++) {
+        const struct action *a = &r->out.actions[i];
+        if (a->kind > ACTION_SET_MODE)
+            continue;
+        assert(r->op_n < 1024);
+        r->ops[r->op_n++] = *a;
+    }
+    return rc;
+}
+
+void rig_answer(struct rig *r, size_t op, enum error_code code)
+{
+    struct action a = r->ops[op];
+    r->op_n--;
+    memmove(&r->ops[op], &r->ops[op + 1], (r->op_n - op) * sizeof r->ops[0]);
+    struct event e = {.kind = code ? EVENT_FAILED : EVENT_APPLIED};
+    e.done.gpu = a.gpu;
+    e.done.op = a.op;
+    e.done.code = code;
+    e.done.gi = (uint8_t)(a.start + 1);
+    (void)rig_step(r, &e);
+}
+
+void rig_finish(struct rig *r)
+{
+    struct outcome kept = {0};
+    while (r->op_n)
+        rig_answer(r, 0, ERROR_OK);
+    outcome_done(&kept);
+}
+
+struct lease rig_want(const char *profile, unsigned count)
+{
+    struct lease l = {.kind = SLICE_GI, .count = (uint8_t)count, .gpu = REQUEST_ANY,
+                      .start = REQUEST_ANY, .owner = {OWNER_UID, 1000}, .asker_uid = 1000,
+                      .bind = BIND_PID, .wait_until = TIME_NEVER, .grace_ns = -1};
+    memset(l.profile_on, BOARD_NO_PROFILE, sizeof l.profile_on);
+    if (strcmp(profile, "gpu") == 0)
+        l.kind = SLICE_WHOLE;
+    for (unsigned i = 0; l.kind == SLICE_GI && current && i < world_board_n(current->world); i++)
+        l.profile_on[i] = (uint8_t)board_profile_by_name(world_board(current->world, i), profile);
+    return l;
+}
+
+uint32_t rig_ask(struct rig *r, struct lease want)
+{
+    struct event e = {.kind = EVENT_ASK};
+    e.ask.lease = want;
+    return rig_step(r, &e) ? 0 : r->out.lease;
+}
+
+int rig_end(struct rig *r, uint32_t id, enum lease_why why)
+{
+    struct event e = {.kind = EVENT_END};
+    e.end.lease = id;
+    e.end.why = why;
+    return rig_step(r, &e);
+}
+
+void rig_empty(struct rig *r, uint32_t id)
+{
+    struct event e = {.kind = EVENT_EMPTY, .lease = id};
+    (void)rig_step(r, &e);
+}
+
+void rig_give_back(struct rig *r, uint32_t id)
+{
+    (void)rig_end(r, id, LEASE_WHY_RELEASED);
+    rig_empty(r, id);
+}
+
+int rig_tick(struct rig *r, int64_t ns)
+{
+    r->now += ns;
+    struct event e = {.kind = EVENT_TICK};
+    return rig_step(r, &e);
+}
+
+int rig_look(struct rig *r, unsigned slot, struct event *e)
+{
+    const struct gpu *g = world_gpu(r->world, slot);
+    *e = (struct event){.kind = EVENT_GPU_SEEN};
+    e->gpu.slot = (uint16_t)slot;
+    e->gpu.board = g->board;
+    e->gpu.present = true;
+    e->gpu.mig = g->mig;
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        if (s->state == SEAT_CREATING)
+            continue;
+        e->gpu.seen[e->gpu.n++] = (struct sighting){s->profile, s->start, s->size, s->gi, true, s->ci};
+    }
+    return 0;
+}
+
+const struct lease *rig_lease(const struct rig *r, uint32_t id)
+{
+    return world_lease(r->world, id);
+}
+
+const struct action *rig_action(const struct rig *r, enum action_kind kind)
+{
+    for (size_t i = 0; i < r->out.action_n; i++) {
+        if (r->out.actions[i].kind == kind)
+            return &r->out.actions[i];
+    }
+    return NULL;
+}
+
+size_t rig_count(const struct rig *r, enum action_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->out.action_n; i++)
+        n += r->out.actions[i].kind == kind;
+    return n;
+}
+
+#define MUST(condition, ...)                                          \
+    do {                                                              \
+        if (!(condition)) {                                           \
+            printf("# broken: %s: ", #condition);                     \
+            printf(__VA_ARGS__);                                      \
+            printf("\n");                                             \
+            return false;                                             \
+        }                                                             \
+    } while (0)
+
+static bool stands(const struct seat *s)
+{
+    return !(s->state == SEAT_CREATING && !s->op);
+}
+
+/* Instances do not overlap, what is being made fits beside what is there, links point back. */
+static bool gpu_sound(const struct rig *r, const struct gpu *g)
+{
+    const struct board *b = world_board(r->world, g->board);
+    struct layout l = {0};
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        MUST(i == 0 || g->seats[i - 1].start <= s->start, "GPU %u seats out of order", g->slot);
+        if (s->state == SEAT_LEASED)
+            MUST(s->lease, "GPU %u seat %u leased to nobody", g->slot, i);
+        if (s->state == SEAT_CREATING)
+            MUST(s->lease || s->op || s->fixed, "GPU %u seat %u made for nobody", g->slot, i);
+        if (s->lease) {
+            const struct lease *lease = world_lease(r->world, s->lease);
+            bool back = false;
+            for (unsigned k = 0; lease && k < lease->slice_n; k++)
+                back = back || (lease->slices[k].gpu == g->slot && lease->slices[k].start == s->start);
+            MUST(back, "GPU %u seat %u: lease %u does not point back", g->slot, i, s->lease);
+        }
+        if (!stands(s) || s->profile == BOARD_NO_PROFILE)
+            continue;
+        MUST(layout_fits(b, &l, s->profile) >> s->start & 1, "GPU %u seat %u overlaps", g->slot, i);
+        layout_add(b, &l, (struct placement){s->profile, s->start});
+    }
+    if (g->whole_lease)
+        MUST(world_lease(r->world, g->whole_lease), "GPU %u held by a lease that is over", g->slot);
+    return true;
+}
+
+static bool slice_sound(const struct rig *r, const struct lease *l, const struct lease_slice *s)
+{
+    const struct gpu *g = world_gpu(r->world, s->gpu);
+    if (s->profile == BOARD_NO_PROFILE)
+        return g->whole_lease == l->id;
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *seat = &g->seats[i];
+        if (seat->lease == l->id && seat->start == s->start && seat->profile == s->profile)
+            return s->made == (seat->state == SEAT_LEASED);
+    }
+    return false;
+}
+
+static bool lease_sound(const struct rig *r, const struct lease *l)
+{
+    MUST(l->id < world_next_id(r->world), "lease %u has an id to come", l->id);
+    MUST(l->state != LEASE_ENDED, "lease %u is over", l->id);
+    if (l->state == LEASE_QUEUED) {
+        MUST(l->slice_n == 0, "lease %u waits with slices", l->id);
+        return true;
+    }
+    MUST(l->slice_n == l->count, "lease %u has %u of %u slices", l->id, l->slice_n, l->count);
+    bool lost = l->why == LEASE_WHY_LOST || l->why == LEASE_WHY_VANISHED || l->state == LEASE_KILLING;
+    for (unsigned i = 0; i < l->slice_n && !lost; i++) {
+        MUST(slice_sound(r, l, &l->slices[i]), "lease %u slice %u has no seat", l->id, i);
+        MUST(l->state != LEASE_ACTIVE || l->slices[i].made, "lease %u runs on nothing", l->id);
+    }
+    return true;
+}
+
+static bool same_worlds(const struct rig *r)
+{
+    MUST(world_next_id(r->world) == world_next_id(r->copy), "next id");
+    MUST(world_deadline(r->world) == world_deadline(r->copy), "deadline");
+    const struct lease *l = NULL;
+    while ((l = world_lease_after(r->world, l ? l->id : 0))) {
+        const struct lease *other = world_lease(r->copy, l->id);
+        MUST(other && memcmp(l, other, sizeof *l) == 0, "lease %u differs", l->id);
+    }
+    for (unsigned i = 0; i < world_gpu_n(r->world); i++)
+        MUST(memcmp(world_gpu(r->world, i), world_gpu(r->copy, i), sizeof(struct gpu)) == 0,
+             "GPU %u differs", i);
+    return true;
+}
+
+bool rig_sound(const struct rig *r)
+{
+    for (unsigned i = 0; i < world_gpu_n(r->world); i++) {
+        if (!gpu_sound(r, world_gpu(r->world, i)))
+            return false;
+    }
+    const struct lease *l = NULL;
+    while ((l = world_lease_after(r->world, l ? l->id : 0))) {
+        if (!lease_sound(r, l))
+            return false;
+    }
+    return same_worlds(r);
+}

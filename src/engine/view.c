@@ -1,0 +1,192 @@
+/* Ranking one GPU; see view.h. Lower is better: reuse, then the fullest GPU that still has room,
+ * then the same after destroying idle instances, then a change of mode. */
+#include "engine/view.h"
+
+bool view_usable(const struct gpu *g)
+{
+    return g->managed && g->present && !g->drained && g->health == MACHINE_OK && !g->lost_at;
+}
+
+bool view_mig_on(const struct gpu *g)
+{
+    if (g->mig == MACHINE_MIG_NONE || g->whole_lease)
+        return false;
+    if (g->mode_op)
+        return g->mode_wanted;
+    return g->seat_n > 0 || g->mig == MACHINE_MIG_ON;
+}
+
+bool view_soft(const struct gpu *g, const struct seat *s)
+{
+    if (s->lease || s->fixed)
+        return false;
+    return s->state == SEAT_DESTROYING || (s->state == SEAT_IDLE && !g->fixed);
+}
+
+slices view_seat_span(const struct seat *s)
+{
+    return fit_span(s->start, s->size);
+}
+
+struct layout view_layout(const struct gpu *g, bool soft, slices avoid)
+{
+    struct layout l = {.busy = avoid};
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        if (!soft && view_soft(g, s))
+            continue;
+        l.busy |= view_seat_span(s);
+        if (s->profile != BOARD_NO_PROFILE)
+            l.at[l.n++] = (struct placement){s->profile, s->start};
+    }
+    return l;
+}
+
+slices view_soft_slices(const struct gpu *g)
+{
+    slices soft = 0;
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        if (view_soft(g, &g->seats[i]))
+            soft |= view_seat_span(&g->seats[i]);
+    }
+    return soft;
+}
+
+bool view_seat_warm(const struct seat *s, const struct view_want *want)
+{
+    if (!s->used || want->rule == WARM_ANY)
+        return true;
+    if (owner_equal(s->last, want->owner))
+        return true;
+    return want->rule == WARM_GROUP && s->last_gid == want->gid;
+}
+
+static bool seat_free(const struct seat *s, const struct view_want *want)
+{
+    return s->state == SEAT_IDLE && s->profile == want->row &&
+           !(view_seat_span(s) & want->avoid) &&
+           (want->start == REQUEST_ANY || s->start == want->start);
+}
+
+static unsigned full_rank(unsigned base, const struct fit *f, const struct layout *l)
+{
+    return base + MIN(fit_room(f, l->busy), (unsigned)VIEW_ROOM_MOST);
+}
+
+static const struct view_place no_place = {.rank = VIEW_NONE, .seat = -1};
+
+static struct view_place place_whole(const struct gpu *g, const struct view_want *want)
+{
+    if (g->pool == POOL_SLICED || g->whole_lease || g->mode_op || want->avoid)
+        return no_place;
+    unsigned elastic = g->pool == POOL_ELASTIC;
+    if (g->mig != MACHINE_MIG_ON) {
+        bool fixed_for_slices = g->fixed && g->mode_wanted && g->mig == MACHINE_MIG_OFF;
+        if (g->seat_n || fixed_for_slices)
+            return no_place;
+        return (struct view_place){.rank = (uint8_t)(VIEW_CLEAN + elastic), .seat = -1};
+    }
+    struct layout hard = view_layout(g, false, 0);
+    if (g->fixed || g->mode_retry_at || hard.busy)
+        return no_place;
+    unsigned idle = g->seat_n ? 2 : 0;
+    return (struct view_place){.rank = (uint8_t)(VIEW_MODE + elastic + idle), .seat = -1};
+}
+
+/* On a GPU with an applied layout only its own instances can be had. */
+static struct view_place place_fixed(const struct gpu *g, const struct fit *f,
+                                     const struct view_want *want)
+{
+    struct layout full = view_layout(g, true, 0);
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        if (g->seats[i].fixed && seat_free(&g->seats[i], want) && g->seat_n < BOARD_GIS)
+            return (struct view_place){.rank = (uint8_t)full_rank(VIEW_CLEAR, f, &full),
+                                       .start = g->seats[i].start, .seat = -1};
+    }
+    return no_place;
+}
+
+static struct view_place place_slice(const struct gpu *g, const struct fit *f,
+                                     const struct view_want *want)
+{
+    slices wanted = (slices)(want->start == REQUEST_ANY ? ~0u : 1u << want->start);
+    bool on = view_mig_on(g);
+    if (!on && (g->mode_op || g->mode_retry_at))
+        return no_place;
+    struct layout hard = view_layout(g, false, want->avoid), full = view_layout(g, true, want->avoid);
+    slices starts = layout_fits(f->board, &full, want->row) & wanted;
+    unsigned rank = full_rank(VIEW_CLEAN, f, &full);
+    slices soft = 0;
+    if (!starts) {
+        starts = layout_fits(f->board, &hard, want->row) & wanted;
+        rank = full_rank(VIEW_CLEAR, f, &hard);
+        soft = view_soft_slices(g);
+    }
+    if (!starts || g->seat_n >= BOARD_GIS)
+        return no_place;
+    if (!on)
+        rank = VIEW_MODE + (g->pool == POOL_ELASTIC);
+    unsigned start = fit_start(f, want->row, starts, rank < VIEW_CLEAR ? full.busy : hard.busy, soft);
+    return (struct view_place){.rank = (uint8_t)rank, .start = (uint8_t)start, .seat = -1};
+}
+
+static struct view_place place_warm(const struct gpu *g, const struct view_want *want)
+{
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        if (seat_free(&g->seats[i], want) && view_seat_warm(&g->seats[i], want))
+            return (struct view_place){.rank = VIEW_WARM, .start = g->seats[i].start,
+                                       .seat = (int8_t)i};
+    }
+    return no_place;
+}
+
+struct view_place view_place(const struct gpu *g, const struct fit *f, const struct view_want *want)
+{
+    if (!view_usable(g) || !f->board)
+        return no_place;
+    if (want->row == CHOOSE_WHOLE)
+        return place_whole(g, want);
+    if (want->row >= f->board->profile_n || !f->board->complete || g->pool == POOL_WHOLE ||
+        g->whole_lease || g->mig == MACHINE_MIG_NONE)
+        return no_place;
+    if (want->warm) {
+        struct view_place warm = place_warm(g, want);
+        if (warm.rank != VIEW_NONE)
+            return warm;
+    }
+    return g->fixed ? place_fixed(g, f, want) : place_slice(g, f, want);
+}
+
+void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS])
+{
+    for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
+        struct view_want want = {.row = row, .start = REQUEST_ANY};
+        ret[row] = view_place(g, f, &want).rank;
+    }
+}
+
+static unsigned capacity_fixed(const struct gpu *g, unsigned row, int start)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->layout_fixed.n; i++)
+        n += g->layout_fixed.at[i].profile == row &&
+             (start == REQUEST_ANY || g->layout_fixed.at[i].start == start);
+    return n;
+}
+
+unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start)
+{
+    if (!g->managed || !g->present || !b)
+        return 0;
+    if (row == CHOOSE_WHOLE) {
+        bool sliced = g->fixed && g->mode_wanted && g->mig != MACHINE_MIG_NONE;
+        return g->pool != POOL_SLICED && !sliced;
+    }
+    if (row >= b->profile_n || !b->complete || g->pool == POOL_WHOLE || g->mig == MACHINE_MIG_NONE)
+        return 0;
+    if (g->fixed)
+        return g->mode_wanted ? capacity_fixed(g, row, start) : 0;
+    if (start != REQUEST_ANY)
+        return b->profiles[row].starts >> start & 1;
+    return layout_capacity(b, &(struct layout){0}, row);
+}

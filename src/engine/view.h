@@ -1,0 +1,64 @@
+/* One GPU as placement sees it: what must stay, what may go, and how well a request fits.
+ *
+ * The same function ranks a GPU for the index of the world and for the rows a step has changed, so
+ * the two cannot disagree. */
+#pragma once
+
+#include "engine/world.h"
+#include "plan/choose.h"
+#include "plan/fit.h"
+
+enum {
+    VIEW_WARM = 0,   /* an idle instance may be taken as it is; never in the index */
+    VIEW_CLEAN = 1,  /* ... + room left: free without destroying anything */
+    VIEW_CLEAR = 65, /* ... + room left: free once idle instances are destroyed */
+    VIEW_MODE = 129, /* ... + 0..7: free after a change of MIG mode */
+    VIEW_NONE = CHOOSE_NONE,
+    VIEW_ROOM_MOST = 63,
+};
+
+/* What is wanted of one GPU. */
+struct view_want {
+    unsigned row;      /* profile, or CHOOSE_WHOLE */
+    int start;         /* REQUEST_ANY or the memory slice */
+    slices avoid;      /* memory slices kept for somebody else */
+    bool warm;         /* look for instances to reuse, by the fields below */
+    enum warm_reuse rule;
+    struct owner owner;
+    uint32_t gid;
+};
+
+/* A place on one GPU. */
+struct view_place {
+    uint8_t rank; /* VIEW_NONE: there is none */
+    uint8_t start;
+    int8_t seat;  /* the seat reused as it is, or -1 */
+};
+
+/* May anything be placed on it at all: managed, present, healthy, not drained. */
+bool view_usable(const struct gpu *g);
+
+/* The MIG mode it has, or will have once what is under way is done. */
+bool view_mig_on(const struct gpu *g);
+
+/* Whether an idle instance on the way to nobody may be destroyed for another request. */
+bool view_soft(const struct gpu *g, const struct seat *s);
+
+/* What stays (and with `soft`, what may go too) as a layout; also counts `avoid` as busy. */
+struct layout view_layout(const struct gpu *g, bool soft, slices avoid);
+
+/* The slices of idle instances that may go. */
+slices view_soft_slices(const struct gpu *g);
+
+struct view_place view_place(const struct gpu *g, const struct fit *f, const struct view_want *want);
+
+/* Ranks for every row, without warm reuse. */
+void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS]);
+
+/* Whether it could ever serve the row (and start), whatever is on it now; and how often at once. */
+unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start);
+
+/* Whether that holder may have this seat as it is. */
+bool view_seat_warm(const struct seat *s, const struct view_want *want);
+
+slices view_seat_span(const struct seat *s);

@@ -1,0 +1,20 @@
+/* From the layout a GPU has to the one it shall have, and when there will be room by itself. */
+#pragma once
+
+#include "model/layout.h"
+
+/* Whether `l` can stand on an empty GPU of this board: INVALID with the first placement that
+ * cannot, and why. `l->busy` is not looked at. */
+int reshape_check(const struct board *b, const struct layout *l, struct error *err);
+
+/* Something on a GPU and the instant by which it is gone. */
+struct reshape_stay {
+    uint8_t profile; /* BOARD_NO_PROFILE when the board does not know it */
+    uint8_t start, size;
+    int64_t gone;    /* INT64_MAX: nobody knows */
+};
+
+/* The earliest instant, at least `now`, at which `profile` fits at one of `starts` beside what is
+ * then still there; INT64_MAX if never by known ends. *ret_starts are the starts possible then. */
+int64_t reshape_earliest(const struct board *b, const struct reshape_stay *stays, unsigned n,
+                         unsigned profile, slices starts, int64_t now, slices *ret_starts);
