@@ -9,6 +9,14 @@
 /* A local descriptor that closes itself; initialise with -1 or an open one. */
 #define AUTO_FD CLEANUP(fd_close_at)
 
+/* Hands a descriptor out of a self-closing local. */
+#define STEAL_FD(fd)    \
+    ({                  \
+        int kept = (fd); \
+        (fd) = -1;      \
+        kept;           \
+    })
+
 /* Closes `fd` if it is not -1 and returns -1, so that `fd = fd_close(fd)` reads well. Keeps errno. */
 int fd_close(int fd);
 void fd_close_at(int *fd);

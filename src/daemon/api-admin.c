@@ -1,0 +1,205 @@
+/* What operators do: drain, manage, pools, configuration; and explaining to everybody. */
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "daemon/call.h"
+#include "daemon/driver.h"
+#include "daemon/turn.h"
+#include "text/field.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int call_gpus(const struct call *c, const char *text, uint64_t *ret_slots, struct error *err)
+{
+    struct daemon *d = c->daemon;
+    uint64_t indices = 0;
+    *ret_slots = 0;
+    for (unsigned i = 0; i < d->machine->gpu_n; i++)
+        if (strcasecmp(d->machine->gpus[i].uuid, text) == 0) {
+            *ret_slots = UINT64_C(1) << d->slot_of[i];
+            return 0;
+        }
+    int r = config_gpu_list(text, "gpus", &indices, err);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < d->machine->gpu_n; i++) {
+        uint32_t index = d->machine->gpus[i].index;
+        if (index >= 64 || !(indices >> index & 1))
+            continue;
+        *ret_slots |= UINT64_C(1) << d->slot_of[i];
+        indices &= ~(UINT64_C(1) << index);
+    }
+    if (strcmp(text, "all") == 0 || indices == 0)
+        return 0;
+    return error_set(err, ERROR_NOT_FOUND, "there is no GPU %d; this machine has %u%s",
+                     __builtin_ctzll(indices), d->machine->gpu_n,
+                     d->machine->gpu_n ? ", counted from 0" : "");
+}
+
+/* The leases that have a slice on a GPU. */
+static json_t *leases_on(struct daemon *d, unsigned slot)
+{
+    json_t *list = json_array();
+    for (const struct lease *l = NULL; (l = world_lease_after(d->world, l ? l->id : 0));) {
+        bool here = false;
+        for (unsigned i = 0; i < l->slice_n; i++)
+            here = here || l->slices[i].gpu == slot;
+        if (here)
+            (void)json_array_append_new(list, json_integer(l->id));
+    }
+    return list;
+}
+
+static unsigned index_of(struct daemon *d, unsigned slot)
+{
+    const struct machine_gpu *g = daemon_gpu(d, slot);
+    return g ? g->index : slot;
+}
+
+/* Posts one event for each GPU of the set; stops at the first refusal. */
+static int each_gpu(struct call *c, uint64_t slots, struct event *e, uint16_t *gpu,
+                    json_t **ret_list, struct error *err)
+{
+    *ret_list = json_array();
+    for (unsigned slot = 0; slot < MACHINE_GPUS; slot++) {
+        if (!(slots >> slot & 1) || !world_gpu(c->daemon->world, slot))
+            continue;
+        *gpu = (uint16_t)slot;
+        int r = turn_event(c->daemon, e, NULL, err);
+        if (r < 0) {
+            json_decref(*ret_list);
+            return r;
+        }
+        (void)json_array_append_new(
+            *ret_list, json_pack("{s:i, s:o}", "gpu", (int)index_of(c->daemon, slot), "leases",
+                                 leases_on(c->daemon, slot)));
+    }
+    return 0;
+}
+
+int call_drain(struct call *c, struct error *err)
+{
+    const char *gpus = "all", *reason = "";
+    bool on = true;
+    uint64_t slots = 0;
+    json_t *list = NULL;
+    const struct field fields[] = {
+        {"gpus", FIELD_STRING, &gpus, .required = true},
+        {"reason", FIELD_STRING, &reason, .max = 119},
+        {"on", FIELD_BOOL, &on},
+    };
+    struct field_at root = {.what = "request"};
+    int r = field_read(&root, c->body, fields, ARRAY_LEN(fields), err);
+    if (r == 0)
+        r = call_need_operator(c, "drain GPUs", err);
+    if (r == 0)
+        r = call_gpus(c, gpus, &slots, err);
+    struct event e = {.kind = EVENT_DRAIN, .drain = {.on = on}};
+    if (r == 0)
+        r = each_gpu(c, slots, &e, &e.drain.gpu, &list, err);
+    if (r < 0)
+        return r;
+    for (unsigned slot = 0; slot < MACHINE_GPUS; slot++)
+        if (slots >> slot & 1)
+            (void)str_copy(c->daemon->drain_reason[slot], sizeof c->daemon->drain_reason[slot],
+                           on ? reason : "");
+    return call_after_commit(c, json_pack("{s:o}", "gpus", list));
+}
+
+int call_manage(struct call *c, struct error *err)
+{
+    const char *gpus = NULL;
+    uint64_t wanted = 0;
+    json_t *list = NULL;
+    const struct field fields[] = {{"gpus", FIELD_STRING, &gpus, .required = true}};
+    struct field_at root = {.what = "request"};
+    int r = field_read(&root, c->body, fields, ARRAY_LEN(fields), err);
+    if (r == 0)
+        r = call_need_operator(c, "say which GPUs fetta may touch", err);
+    if (r == 0 && strcmp(gpus, "none") != 0)
+        r = call_gpus(c, gpus, &wanted, err);
+    for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
+        bool on = wanted >> slot & 1;
+        const struct gpu *g = world_gpu(c->daemon->world, slot);
+        struct event e = {.kind = EVENT_MANAGE, .manage = {.gpu = (uint16_t)slot, .on = on}};
+        if (g && g->managed != on)
+            r = turn_event(c->daemon, &e, NULL, err);
+    }
+    if (r < 0)
+        return r;
+    list = json_array();
+    for (unsigned slot = 0; slot < MACHINE_GPUS; slot++)
+        if (world_gpu(c->daemon->world, slot) && world_gpu(c->daemon->world, slot)->managed)
+            (void)json_array_append_new(list, json_integer(index_of(c->daemon, slot)));
+    return call_after_commit(c, json_pack("{s:o}", "managed", list));
+}
+
+int call_pool(struct call *c, struct error *err)
+{
+    static const char *const words[] = {"elastic", "sliced", "whole"};
+    const char *gpus = NULL, *pool = NULL;
+    uint64_t slots = 0;
+    json_t *list = NULL;
+    const struct field fields[] = {
+        {"gpus", FIELD_STRING, &gpus, .required = true},
+        {"pool", FIELD_STRING, &pool, .required = true},
+    };
+    struct field_at root = {.what = "request"};
+    int r = field_read(&root, c->body, fields, ARRAY_LEN(fields), err);
+    if (r == 0)
+        r = call_need_operator(c, "put GPUs into pools", err);
+    if (r == 0)
+        r = call_gpus(c, gpus, &slots, err);
+    if (r < 0)
+        return r;
+    struct event e = {.kind = EVENT_POOL};
+    unsigned i = 0;
+    while (i < ARRAY_LEN(words) && strcmp(words[i], pool) != 0)
+        i++;
+    if (i == ARRAY_LEN(words))
+        return error_set(err, ERROR_INVALID, "pool: '%s' is none of elastic, sliced, whole", pool);
+    e.pool.pool = (enum pool)i;
+    r = each_gpu(c, slots, &e, &e.pool.gpu, &list, err);
+    return r < 0 ? r : call_after_commit(c, json_pack("{s:o}", "gpus", list));
+}
+
+int call_reload(struct call *c, struct error *err)
+{
+    struct daemon *d = c->daemon;
+    struct config fresh;
+    int r = call_need_operator(c, "reload the configuration", err);
+    if (r == 0)
+        r = config_read(d->config_path, true, &fresh, err);
+    if (r == 0)
+        r = config_check_gpus(&fresh, d->machine->gpu_n, err);
+    struct event e = {.kind = EVENT_POLICY};
+    if (r == 0) {
+        e.policy = fresh.policy;
+        r = turn_event(d, &e, NULL, err);
+    }
+    if (r < 0)
+        return r;
+    d->config = fresh;
+    log_info("configuration read again from %s", d->config_path);
+    return call_after_commit(c, json_pack("{s:b}", "changed", 1));
+}
+
+/* A hint about a smaller slice is only good news if that one is free. */
+int call_explain(struct call *c, struct error *err)
+{
+    struct event e;
+    struct ask_text text;
+    int r = ask_read(c, &e, &text, err);
+    if (r < 0)
+        return r;
+    struct explanation *x = calloc(1, sizeof *x);
+    if (!x)
+        return error_set(err, ERROR_NO_MEMORY, "out of memory explaining");
+    engine_explain(c->daemon->world, &e.ask.lease, time_boot(), x);
+    json_t *reply = show_explanation(c->daemon, &e.ask.lease, x);
+    (void)json_object_set_new(reply, "hint", json_string(c->hint));
+    free(x);
+    call_answer(c, 200, reply);
+    return 0;
+}

@@ -1,0 +1,417 @@
+/* From the JSON of a request to what the engine is asked: names become numbers, needs become
+ * profiles, and whatever can be refused without the engine is refused with a next step. */
+#include "base/str.h"
+#include "base/time.h"
+#include "daemon/call.h"
+#include "daemon/driver.h"
+#include "proc/cgroup.h"
+#include "text/field.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The body as read, before it means anything. */
+struct body {
+    const char *profile, *compute, *gpu, *bind, *owner, *key, *command, *door, *signal;
+    uint64_t bytes;
+    int64_t gpus, count, start, priority, for_ns, grace_ns, wait_ns;
+    bool movable, stay, async;
+};
+
+static int read_body(const struct call *c, struct body *b, struct error *err)
+{
+    *b = (struct body){.start = REQUEST_ANY, .grace_ns = -1, .wait_ns = TIME_NEVER, .count = 1};
+    const struct field fields[] = {
+        {"profile", FIELD_STRING, &b->profile, .max = BOARD_PROFILE_NAME - 1},
+        {"memory", FIELD_BYTES, &b->bytes},
+        {"compute", FIELD_STRING, &b->compute, .max = 16},
+        {"gpus", FIELD_INT, &b->gpus, .min = 1, .max = REQUEST_SLICES},
+        {"count", FIELD_INT, &b->count, .min = 1, .max = REQUEST_SLICES},
+        {"gpu", FIELD_STRING, &b->gpu, .max = MACHINE_UUID},
+        {"start", FIELD_INT, &b->start, .min = 0, .max = 15},
+        {"for", FIELD_DURATION, &b->for_ns},
+        {"wait", FIELD_DURATION, &b->wait_ns},
+        {"grace", FIELD_DURATION, &b->grace_ns},
+        {"priority", FIELD_INT, &b->priority, .min = -1000, .max = 1000},
+        {"movable", FIELD_BOOL, &b->movable},
+        {"bind", FIELD_STRING, &b->bind, .max = 300},
+        {"owner", FIELD_STRING, &b->owner, .max = 100},
+        {"key", FIELD_STRING, &b->key, .max = REQUEST_KEY - 1},
+        {"command", FIELD_STRING, &b->command, .max = 4096},
+        {"door", FIELD_STRING, &b->door, .max = 32},
+        {"signal", FIELD_STRING, &b->signal, .max = 40},
+        {"stay", FIELD_BOOL, &b->stay},
+        {"async", FIELD_BOOL, &b->async},
+    };
+    struct field_at root = {.what = "request"};
+    return field_read(&root, c->body, fields, ARRAY_LEN(fields), err);
+}
+
+/* ---- what is asked for ---- */
+
+static int no_gpu(struct daemon *d, struct error *err)
+{
+    unsigned managed = 0, present = 0;
+    for (unsigned i = 0; i < world_gpu_n(d->world); i++) {
+        const struct gpu *g = world_gpu(d->world, i);
+        managed += g && g->managed;
+        present += g && g->present;
+    }
+    if (managed > 0)
+        return 0;
+    if (present > 0)
+        return error_set(err, ERROR_NEVER,
+                         "none of the %u GPUs of this machine is managed by fetta; an operator "
+                         "types 'fetta manage all', 'fetta status' shows what is on them now",
+                         present);
+    return error_set(err, ERROR_NEVER,
+                     "no GPU on this machine (%s); without one, try 'fetta emulate dgx-a100 -- CMD'",
+                     driver_trouble(d)[0] ? driver_trouble(d) : "the driver shows none");
+}
+
+static void list_profiles(struct daemon *d, const char *near, struct str *ret)
+{
+    char names[MACHINE_BOARDS * BOARD_PROFILES][BOARD_PROFILE_NAME];
+    const char *pointers[MACHINE_BOARDS * BOARD_PROFILES];
+    size_t n = 0;
+    for (unsigned i = 0; i < world_board_n(d->world); i++) {
+        const struct board *b = world_board(d->world, i);
+        for (unsigned p = 0; p < b->profile_n; p++) {
+            pointers[n] = board_profile_name(b, &b->profiles[p], names[n]);
+            bool known = false;
+            for (size_t k = 0; k < n; k++)
+                known = known || strcmp(names[k], names[n]) == 0;
+            n += !known;
+        }
+    }
+    const char *nearest = str_nearest(near, pointers, n);
+    if (nearest)
+        str_add(ret, nearest);
+    for (size_t i = 0; i < n; i++)
+        if (pointers[i] != nearest)
+            str_addf(ret, "%s%s", ret->len ? ", " : "", pointers[i]);
+}
+
+static int unknown_profile(struct daemon *d, const char *name, struct error *err)
+{
+    AUTO_STR struct str known = {0};
+    list_profiles(d, name, &known);
+    if (known.len == 0)
+        return error_set(err, ERROR_NEVER,
+                         "no GPU of this machine can be cut into slices (no MIG), so there is no "
+                         "'%s' here; ask for whole GPUs with --gpus 1",
+                         name);
+    unsigned n = 0;
+    const struct board *all = board_all(&n);
+    for (unsigned i = 0; i < n; i++)
+        if (board_profile_by_name(&all[i], name) != BOARD_NO_PROFILE)
+            return error_set(err, ERROR_NEVER,
+                             "'%s' is a profile of %s, which is not in this machine; here are: %s",
+                             name, all[i].name, known.text);
+    return error_set(err, ERROR_INVALID, "there is no profile '%s'; this machine has: %s", name,
+                     known.text);
+}
+
+static int resolve_name(struct daemon *d, const char *name, struct lease *l, struct error *err)
+{
+    bool any = false;
+    for (unsigned i = 0; i < world_board_n(d->world); i++) {
+        unsigned p = board_profile_by_name(world_board(d->world, i), name);
+        l->profile_on[i] = (uint8_t)p;
+        any = any || p != BOARD_NO_PROFILE;
+    }
+    return any ? 0 : unknown_profile(d, name, err);
+}
+
+/* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now" when the wish is just above one. */
+static void hint_smaller(const struct board *b, unsigned chosen, uint64_t bytes, char *hint)
+{
+    char names[2][BOARD_PROFILE_NAME];
+    const struct profile *best = NULL;
+    for (unsigned i = 0; i < b->profile_n; i++) {
+        const struct profile *p = &b->profiles[i];
+        uint64_t has = (uint64_t)p->mib << 20;
+        if (p->suffix[0] == '\0' && has < bytes && has >= bytes - bytes / 8 &&
+            (!best || p->mib > best->mib))
+            best = p;
+    }
+    if (best)
+        (void)snprintf(hint, ERROR_TEXT, "%.4g GiB needs %s; %s has %.4g GiB", (double)bytes / (1 << 30),
+                       board_profile_name(b, &b->profiles[chosen], names[0]),
+                       board_profile_name(b, best, names[1]), best->mib / 1024.0);
+}
+
+static int resolve_need(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    struct daemon *d = c->daemon;
+    uint16_t ppt = 0;
+    bool any = false;
+    double largest = 0;
+    int r = b->compute ? request_parse_compute(b->compute, "compute", &ppt, err) : 0;
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < world_board_n(d->world); i++) {
+        const struct board *board = world_board(d->world, i);
+        unsigned p = board_profile_by_need(board, b->bytes, ppt);
+        l->profile_on[i] = (uint8_t)p;
+        any = any || p != BOARD_NO_PROFILE;
+        for (unsigned k = 0; k < board->profile_n; k++)
+            largest = MAX(largest, board->profiles[k].mib / 1024.0);
+        if (p != BOARD_NO_PROFILE && b->bytes)
+            hint_smaller(board, p, b->bytes, c->hint);
+    }
+    if (any)
+        return 0;
+    if (largest == 0)
+        return unknown_profile(d, "slice by need", err);
+    return error_set(err, ERROR_NEVER,
+                     "no slice has %.4g GiB and %u thousandths of a GPU's compute; the largest has "
+                     "%.4g GiB and all of it",
+                     (double)b->bytes / (1 << 30), ppt, largest);
+}
+
+static int read_wish(struct call *c, const struct body *b, struct lease *l, struct ask_text *t,
+                     struct error *err)
+{
+    int ways = (b->profile != NULL) + (b->bytes != 0 || b->compute != NULL) + (b->gpus != 0);
+    if (ways != 1)
+        return error_set(err, ERROR_INVALID,
+                         "say what is wanted in one way: a profile, or memory and compute, or gpus");
+    memset(l->profile_on, BOARD_NO_PROFILE, sizeof l->profile_on);
+    l->kind = b->gpus ? SLICE_WHOLE : SLICE_GI;
+    l->count = (uint8_t)(b->gpus ? b->gpus : b->count);
+    if (b->gpus && b->count != 1)
+        return error_set(err, ERROR_INVALID, "count goes with slices; gpus says how many GPUs");
+    if (b->gpus)
+        (void)snprintf(t->asked_for, sizeof t->asked_for, "%d GPU%s", l->count,
+                       l->count > 1 ? "s" : "");
+    else if (b->profile)
+        (void)snprintf(t->asked_for, sizeof t->asked_for, "%s", b->profile);
+    else
+        (void)snprintf(t->asked_for, sizeof t->asked_for, "%.4g GiB%s%s",
+                       (double)b->bytes / (1 << 30), b->compute ? ", compute " : "",
+                       b->compute ? b->compute : "");
+    int r = no_gpu(c->daemon, err);
+    if (r == 0 && b->profile)
+        r = resolve_name(c->daemon, b->profile, l, err);
+    else if (r == 0 && !b->gpus)
+        r = resolve_need(c, b, l, err);
+    return r;
+}
+
+static int read_place(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    l->gpu = REQUEST_ANY;
+    l->start = (int16_t)b->start;
+    if (!b->gpu) {
+        if (b->start != REQUEST_ANY)
+            return error_set(err, ERROR_INVALID, "start goes with gpu");
+        return 0;
+    }
+    uint64_t slots = 0;
+    int r = call_gpus(c, b->gpu, &slots, err);
+    if (r < 0)
+        return r;
+    if (__builtin_popcountll(slots) != 1)
+        return error_set(err, ERROR_INVALID, "gpu names one GPU by index or UUID, not '%s'", b->gpu);
+    l->gpu = (int16_t)__builtin_ctzll(slots);
+    return 0;
+}
+
+/* ---- who, and what it lives with ---- */
+
+static int read_owner(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    l->asker_uid = c->who.uid;
+    l->owner = (struct owner){.kind = OWNER_UID, .id = c->who.uid};
+    if (!b->owner)
+        return 0;
+    int r = call_need_operator(c, "ask in another's name", err);
+    if (r == 0)
+        r = owner_check_name(b->owner, err);
+    l->owner.kind = OWNER_NAMED;
+    return r < 0 ? r : store_intern(c->daemon->store, b->owner, &l->owner.id, err);
+}
+
+static int bind_to_pid(struct call *c, struct lease *l, int pid, struct error *err)
+{
+    struct proc_id who;
+    int r = proc_identify(pid, &who, err);
+    if (r < 0)
+        return r;
+    if (who.uid != c->who.uid && !c->who.operator_)
+        return error_set(err, ERROR_NO_PERMISSION, "process %d belongs to another user", pid);
+    l->bind_pid = pid;
+    l->bind_start = who.start;
+    return 0;
+}
+
+static int bind_to_text(struct call *c, struct lease *l, enum bind_kind kind, const char *text,
+                        struct error *err)
+{
+    char dir[CGROUP_PATH];
+    int r = kind == BIND_CGROUP ? cgroup_resolve(text, dir, err) : 0;
+    l->bind = kind;
+    return r < 0 ? r : store_intern(c->daemon->store, text, &l->bind_ref, err);
+}
+
+static int read_bind(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    const char *bind = b->bind ? b->bind : "pid";
+    l->bind = BIND_PID;
+    l->stay = b->stay;
+    int r = bind_to_pid(c, l, c->who.pid, err);
+    if (r < 0)
+        return r;
+    if (strcmp(bind, "pid") == 0 || strcmp(bind, "lease") == 0) {
+        l->bind = bind[0] == 'l' ? BIND_LEASE : BIND_PID;
+        l->tree = true;
+        return 0;
+    }
+    if (strncmp(bind, "pid:", 4) == 0)
+        return bind_to_pid(c, l, (int)strtol(bind + 4, NULL, 10), err);
+    if (strncmp(bind, "cgroup:", 7) == 0)
+        return bind_to_text(c, l, BIND_CGROUP, bind + 7, err);
+    if (strncmp(bind, "key:", 4) == 0)
+        return bind_to_text(c, l, BIND_KEY, bind + 4, err);
+    if (strcmp(bind, "user") == 0) {
+        l->bind = BIND_USER;
+        return 0;
+    }
+    if (strcmp(bind, "session") == 0) {
+        int session = proc_session(c->who.pid);
+        l->bind = BIND_SESSION;
+        l->bind_ref = session > 0 ? (uint32_t)session : 0;
+        return session > 0 ? 0 : error_set(err, ERROR_INVALID, "the caller has no session");
+    }
+    if (strcmp(bind, "none") != 0)
+        return error_set(err, ERROR_INVALID,
+                         "bind: '%s' is none of user, session, pid, pid:N, cgroup:PATH, key:NAME, "
+                         "lease, none",
+                         bind);
+    l->bind = BIND_NONE;
+    if (b->for_ns == 0)
+        return error_set(err, ERROR_INVALID,
+                         "a lease bound to nothing needs an end; add --for, such as --for 2h");
+    return 0;
+}
+
+static int read_key(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    if (l->bind == BIND_KEY)
+        l->key = l->bind_ref;
+    if (!b->key)
+        return 0;
+    if (b->key[0] == '\0')
+        return error_set(err, ERROR_INVALID, "key: an empty key names nothing");
+    return store_intern(c->daemon->store, b->key, &l->key, err);
+}
+
+static int signal_number(const char *name, size_t n)
+{
+    if (n > 3 && strncmp(name, "SIG", 3) == 0)
+        return signal_number(name + 3, n - 3);
+    for (int s = 1; s < NSIG; s++) {
+        const char *abbreviation = sigabbrev_np(s);
+        if (abbreviation && strlen(abbreviation) == n && strncmp(abbreviation, name, n) == 0)
+            return s;
+    }
+    return 0;
+}
+
+/* "USR1@10m": which signal, how long before the end. */
+static int read_signal(const struct body *b, struct lease *l, struct error *err)
+{
+    if (!b->signal)
+        return 0;
+    const char *at = strchr(b->signal, '@');
+    int number = at ? signal_number(b->signal, (size_t)(at - b->signal)) : 0;
+    if (number == 0)
+        return error_set(err, ERROR_INVALID,
+                         "signal: '%s' is not SIGNAL@TIME, such as USR1@10m", b->signal);
+    l->signal = (uint8_t)number;
+    return time_parse(at + 1, "signal", &l->signal_before, err);
+}
+
+/* ---- limits ---- */
+
+static size_t groups_of(int pid, uint32_t *ret, size_t room)
+{
+    char path[64], line[4096];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (n == 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "Groups:", 7) != 0)
+            continue;
+        char *at = line + 7;
+        for (char *end; n < room; at = end) {
+            unsigned long gid = strtoul(at, &end, 10);
+            if (end == at)
+                break;
+            ret[n++] = (uint32_t)gid;
+        }
+    }
+    (void)fclose(f);
+    return n;
+}
+
+static int apply_limits(struct call *c, const struct body *b, struct lease *l, struct error *err)
+{
+    uint32_t gids[65] = {c->who.gid};
+    size_t n = 1 + groups_of(c->who.pid, gids + 1, ARRAY_LEN(gids) - 1);
+    struct config_quota q = config_quota(&c->daemon->config, c->who.uid, gids, n);
+    l->limit_slices = q.slices;
+    l->limit_compute = q.compute;
+    if (b->priority > 0) {
+        int r = call_need_operator(c, "ask with a priority above 0", err);
+        if (r < 0)
+            return r;
+    }
+    if (q.max_for && b->for_ns > q.max_for) {
+        char text[TIME_TEXT];
+        return error_set(err, ERROR_INVALID, "for: your leases last at most %s",
+                         time_format(q.max_for, text));
+    }
+    int64_t usual = c->daemon->config.policy.default_for;
+    l->for_ns = b->for_ns ? b->for_ns : q.max_for && usual > q.max_for ? q.max_for : 0;
+    return 0;
+}
+
+int ask_read(struct call *c, struct event *ret, struct ask_text *ret_text, struct error *err)
+{
+    struct body b;
+    *ret = (struct event){.kind = EVENT_ASK};
+    *ret_text = (struct ask_text){0};
+    struct lease *l = &ret->ask.lease;
+    int r = read_body(c, &b, err);
+    if (r == 0)
+        r = read_owner(c, &b, l, err);
+    if (r == 0)
+        r = read_bind(c, &b, l, err);
+    if (r == 0)
+        r = read_key(c, &b, l, err);
+    if (r == 0)
+        r = read_signal(&b, l, err);
+    if (r == 0)
+        r = apply_limits(c, &b, l, err);
+    if (r == 0)
+        r = read_place(c, &b, l, err);
+    if (r == 0)
+        r = read_wish(c, &b, l, ret_text, err);
+    l->priority = (int16_t)b.priority;
+    l->movable = b.movable;
+    l->grace_ns = b.grace_ns;
+    int64_t now = time_boot();
+    l->wait_until = b.wait_ns == TIME_NEVER ? TIME_NEVER : now + b.wait_ns;
+    if (b.wait_ns == 0)
+        l->wait_until = 0; /* now or never: already over when the engine looks */
+    ret->ask.gid = c->who.gid;
+    ret_text->command = b.command ? b.command : "";
+    ret_text->door = b.door ? b.door : "api";
+    ret_text->async = b.async;
+    return r;
+}

@@ -1,0 +1,86 @@
+/* A short list: as many notes as live leases. */
+#include "daemon/note.h"
+
+#include "daemon/turn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct note nothing = {.asked_for = "", .command = ""};
+
+static struct note *keep(struct daemon *d, uint32_t lease, const char *asked_for,
+                         const char *command)
+{
+    struct note *n = calloc(1, sizeof *n);
+    if (!n)
+        return NULL;
+    n->lease = lease;
+    n->asked_for = strdup(asked_for ? asked_for : "");
+    n->command = strdup(command ? command : "");
+    if (!n->asked_for || !n->command) {
+        free(n->asked_for);
+        free(n->command);
+        free(n);
+        return NULL;
+    }
+    n->next = d->notes.first;
+    d->notes.first = n;
+    return n;
+}
+
+int notes_add(struct daemon *d, uint32_t lease, const char *asked_for, const char *command,
+              const char *door, struct error *err)
+{
+    struct store_text text = {
+        .lease = lease, .command = command, .place = door, .profile = asked_for};
+    int r = turn_open(d, err);
+    if (r == 0)
+        r = store_set_text(d->store, &text, err);
+    if (r == 0 && !keep(d, lease, asked_for, command))
+        return error_set(err, ERROR_NO_MEMORY, "out of memory keeping a lease's text");
+    return r;
+}
+
+static int from_store(const struct store_past *p, void *arg)
+{
+    struct daemon *d = arg;
+    (void)keep(d, p->lease.id, p->profile, p->command);
+    return 0;
+}
+
+static const struct note *look_up(const struct daemon *d, uint32_t lease)
+{
+    for (const struct note *n = d->notes.first; n; n = n->next)
+        if (n->lease == lease)
+            return n;
+    return NULL;
+}
+
+const struct note *notes_get(struct daemon *d, uint32_t lease)
+{
+    struct error ignored;
+    const struct note *n = look_up(d, lease);
+    if (!n && store_history(d->store, lease, NULL, 1, from_store, d, &ignored) == 0)
+        n = look_up(d, lease);
+    return n ? n : &nothing;
+}
+
+void notes_drop(struct daemon *d, uint32_t lease)
+{
+    for (struct note **at = &d->notes.first; *at; at = &(*at)->next) {
+        struct note *n = *at;
+        if (n->lease != lease)
+            continue;
+        *at = n->next;
+        free(n->asked_for);
+        free(n->command);
+        free(n);
+        return;
+    }
+}
+
+void notes_done(struct daemon *d)
+{
+    while (d->notes.first)
+        notes_drop(d, d->notes.first->lease);
+}

@@ -1,0 +1,385 @@
+/* Leases and GPUs as JSON.
+ *
+ * The status is the same bytes for everybody, so that it is rendered once per change; who looks
+ * matters only for single leases (the command is its owner's business) and under `privacy: on`. */
+#include "daemon/show.h"
+
+#include "base/str.h"
+#include "base/time.h"
+#include "daemon/bind.h"
+#include "daemon/driver.h"
+#include "daemon/note.h"
+#include "daemon/user.h"
+
+#include <signal.h>
+#include <string.h>
+
+static const char *const pool_names[] = {
+    [POOL_ELASTIC] = "elastic", [POOL_SLICED] = "sliced", [POOL_WHOLE] = "whole"};
+static const char *const mig_names[] = {
+    [MACHINE_MIG_NONE] = "none", [MACHINE_MIG_OFF] = "off", [MACHINE_MIG_ON] = "on"};
+static const char *const health_names[] = {[MACHINE_OK] = "ok",
+                                           [MACHINE_NOT_ANSWERING] = "not-answering",
+                                           [MACHINE_LOST] = "lost"};
+static const char *const seat_names[] = {
+    [SEAT_CREATING] = "creating",     [SEAT_IDLE] = "idle",
+    [SEAT_LEASED] = "leased",         [SEAT_DESTROYING] = "destroying",
+    [SEAT_FOREIGN] = "foreign",       [SEAT_QUARANTINED] = "quarantined"};
+static const char *const kind_names[] = {
+    [SLICE_GI] = "gi", [SLICE_WHOLE] = "whole", [SLICE_CI] = "ci", [SLICE_SHARE] = "share"};
+
+/* Boot time as seconds since the epoch; null for 0 and TIME_NEVER. */
+static json_t *instant(int64_t boot)
+{
+    if (boot == 0 || boot == TIME_NEVER)
+        return json_null();
+    return json_real((double)(time_wall() - time_boot() + boot) / 1e9);
+}
+
+static json_t *wall_instant(int64_t wall)
+{
+    return wall ? json_real((double)wall / 1e9) : json_null();
+}
+
+static json_t *seconds(int64_t ns)
+{
+    return ns == TIME_NEVER || ns < 0 ? json_null() : json_real((double)ns / 1e9);
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+    (void)json_object_set_new(object, key, value);
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    set(object, key, text ? json_string(text) : json_null());
+}
+
+const char *show_owner(struct daemon *d, struct owner o, char buf[SHOW_OWNER])
+{
+    const char *name = o.kind == OWNER_NAMED ? store_name(d->store, o.id) : NULL;
+    if (name)
+        (void)str_copy(buf, SHOW_OWNER, name);
+    else
+        (void)snprintf(buf, SHOW_OWNER, "uid:%u", o.id);
+    return buf;
+}
+
+/* ---- leases ---- */
+
+static json_t *show_slice(struct daemon *d, const struct lease_slice *s)
+{
+    json_t *o = json_object();
+    const struct gpu *g = world_gpu(d->world, s->gpu);
+    const struct board *b = g ? world_board(d->world, g->board) : NULL;
+    const struct machine_gpu *seen = daemon_gpu(d, s->gpu);
+    const char *gpu_uuid = store_gpu_uuid(d->store, s->gpu);
+    char name[BOARD_PROFILE_NAME];
+    set(o, "gpu", seen ? json_integer(seen->index) : json_null());
+    set_text(o, "gpu_uuid", gpu_uuid);
+    if (!b || s->profile >= b->profile_n) {
+        set_text(o, "profile", NULL);
+        set_text(o, "uuid", gpu_uuid);
+        set_text(o, "gi", NULL);
+        set_text(o, "ci", NULL);
+        set_text(o, "start", NULL);
+        set(o, "memory_bytes", json_integer(b ? (json_int_t)b->total_mib << 20 : 0));
+        set(o, "compute", json_integer(b ? b->compute_slices : 0));
+        set(o, "sms", json_integer(b ? b->sms : 0));
+        return o;
+    }
+    const struct profile *p = &b->profiles[s->profile];
+    const struct machine_ci *ci = s->made ? daemon_ci(d, s) : NULL;
+    set_text(o, "profile", board_profile_name(b, p, name));
+    set_text(o, "uuid", ci ? ci->uuid : NULL);
+    set(o, "gi", s->made ? json_integer(s->gi) : json_null());
+    set(o, "ci", s->made ? json_integer(s->ci) : json_null());
+    set(o, "start", json_integer(s->start));
+    set(o, "memory_bytes", json_integer((json_int_t)p->mib << 20));
+    set(o, "compute", json_integer(p->compute));
+    set(o, "sms", json_integer(p->sms));
+    return o;
+}
+
+static const char *bind_text(struct daemon *d, const struct lease *l, char buf[SHOW_OWNER])
+{
+    const char *name = store_name(d->store, l->bind_ref);
+    switch (l->bind) {
+    case BIND_NONE:
+        return "none";
+    case BIND_PID:
+        (void)snprintf(buf, SHOW_OWNER, "pid:%d", l->bind_pid);
+        return buf;
+    case BIND_LEASE:
+        return "lease";
+    case BIND_USER:
+        return "user";
+    case BIND_SESSION:
+        (void)snprintf(buf, SHOW_OWNER, "session:%u", l->bind_ref);
+        return buf;
+    case BIND_CGROUP:
+        (void)snprintf(buf, SHOW_OWNER, "cgroup:%s", name ? name : "?");
+        return buf;
+    case BIND_KEY:
+        (void)snprintf(buf, SHOW_OWNER, "key:%s", name ? name : "?");
+        return buf;
+    }
+    return "none";
+}
+
+/* What a lease is, apart from who may see what and what only a live one has. */
+static void set_common(struct daemon *d, json_t *o, const struct lease *l)
+{
+    char text[SHOW_OWNER];
+    set(o, "id", json_integer(l->id));
+    set(o, "revision", json_integer(l->revision));
+    set_text(o, "state", lease_state_name(l->state));
+    set_text(o, "why", l->why ? lease_why_name(l->why) : NULL);
+    set_text(o, "why_text", l->why ? lease_why_text(l->why) : NULL);
+    set(o, "count", json_integer(l->count));
+    set_text(o, "kind", kind_names[l->kind]);
+    json_t *list = json_array();
+    for (unsigned i = 0; i < l->slice_n; i++)
+        (void)json_array_append_new(list, show_slice(d, &l->slices[i]));
+    set(o, "slices", list);
+    set(o, "grace", seconds(l->grace_ns));
+    set(o, "for", seconds(l->for_ns));
+    set_text(o, "bind", bind_text(d, l, text));
+    set(o, "priority", json_integer(l->priority));
+    set(o, "movable", json_boolean(l->movable));
+    if (l->signal) {
+        char before[TIME_TEXT];
+        const char *name = sigabbrev_np(l->signal);
+        (void)snprintf(text, sizeof text, "%s@%s", name ? name : "?",
+                       time_format(l->signal_before, before));
+    }
+    set_text(o, "signal", l->signal ? text : NULL);
+}
+
+static void set_owner(struct daemon *d, json_t *o, const struct lease *l, bool hide)
+{
+    char text[SHOW_OWNER], name[USER_NAME];
+    set_text(o, "owner", hide ? NULL : show_owner(d, l->owner, text));
+    set_text(o, "user", hide ? NULL : user_name(l->asker_uid, name));
+}
+
+static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
+{
+    static struct explanation x; /* large, and used by one thread one call at a time */
+    engine_explain(d->world, l, time_boot(), &x);
+    set(o, "position", json_integer((json_int_t)x.position));
+    set(o, "latest_start", instant(x.latest_start));
+    AUTO_STR struct str text = {0};
+    for (size_t i = 0; i < x.n; i++) {
+        const struct gpu_reason *r = &x.gpus[i];
+        if (r->reason != REASON_BUSY || r->blocker_n == 0)
+            continue;
+        str_addf(&text, "%slease", text.len ? ", or " : "");
+        for (unsigned b = 0; b < r->blocker_n; b++)
+            str_addf(&text, " %u", r->blockers[b]);
+        if (text.len > 60)
+            break;
+    }
+    set_text(o, "waits_for", text.len ? text.text : "room");
+}
+
+static json_t *show_left(struct daemon *d, const struct lease *l)
+{
+    json_t *list = json_array();
+    const struct bind_left *left = NULL;
+    size_t n = binds_left(d, l->id, &left);
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_object();
+        set(one, "pid", json_integer(left[i].pid));
+        set_text(one, "name", left[i].name);
+        (void)json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static json_t *show_live(struct daemon *d, const struct lease *l, bool hide_owner)
+{
+    json_t *o = json_object();
+    set_common(d, o, l);
+    set_owner(d, o, l, hide_owner);
+    set_text(o, "asked_for", notes_get(d, l->id)->asked_for);
+    set(o, "asked", instant(l->asked_at));
+    set(o, "started", instant(l->started_at));
+    set(o, "ends", instant(l->ends_at));
+    set(o, "ended", instant(l->ended_at));
+    set(o, "confined", json_boolean(binds_confined(d, l->id)));
+    set(o, "left_behind", show_left(d, l));
+    set_text(o, "exit_status", NULL);
+    if (l->state == LEASE_QUEUED)
+        set_queued(d, o, l);
+    return o;
+}
+
+static bool is_mine(const struct lease *l, const struct viewer *v)
+{
+    return l->asker_uid == v->uid || (l->owner.kind == OWNER_UID && l->owner.id == v->uid);
+}
+
+json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer *v)
+{
+    bool mine = is_mine(l, v);
+    json_t *o = show_live(d, l, d->config.privacy && !mine && !v->operator_);
+    set(o, "mine", json_boolean(mine));
+    set_text(o, "command", mine || v->operator_ ? notes_get(d, l->id)->command : NULL);
+    return o;
+}
+
+json_t *show_past(struct daemon *d, const struct store_past *p, const struct viewer *v)
+{
+    const struct lease *l = &p->lease;
+    json_t *o = json_object();
+    set_common(d, o, l);
+    set_owner(d, o, l, false);
+    set_text(o, "asked_for", p->profile);
+    set(o, "asked", wall_instant(p->asked_wall));
+    set(o, "started", wall_instant(p->started_wall));
+    set_text(o, "ends", NULL);
+    set(o, "ended", wall_instant(p->ended_wall));
+    set(o, "mine", json_boolean(is_mine(l, v)));
+    set(o, "confined", json_false());
+    set(o, "left_behind", json_array());
+    set_text(o, "command", p->command);
+    set(o, "exit_status", p->exit_status >= 0 ? json_integer(p->exit_status) : json_null());
+    return o;
+}
+
+/* ---- GPUs ---- */
+
+/* What stands on a GPU if everything destroyable were destroyed. */
+static struct layout hard_layout(const struct board *b, const struct gpu *g)
+{
+    struct layout l = {0};
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        if (s->state == SEAT_IDLE && !s->fixed)
+            continue;
+        if (s->profile < b->profile_n)
+            layout_add(b, &l, (struct placement){.profile = s->profile, .start = s->start});
+        else
+            l.busy |= (slices)(((1u << s->size) - 1) << s->start);
+    }
+    return l;
+}
+
+static unsigned count_free(const struct board *b, const struct gpu *g, struct layout l,
+                           unsigned profile)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->seat_n; i++)
+        n += g->seats[i].fixed && g->seats[i].state == SEAT_IDLE && g->seats[i].profile == profile;
+    if (g->fixed)
+        return n;
+    for (int start; (start = layout_choose(b, &l, profile)) >= 0; n++)
+        layout_add(b, &l, (struct placement){.profile = (uint8_t)profile,
+                                             .start = (uint8_t)start});
+    return n;
+}
+
+/* How many of each kind could be had, each kind alone. */
+static json_t *show_free(const struct board *b, const struct gpu *g)
+{
+    json_t *o = json_object();
+    char name[BOARD_PROFILE_NAME];
+    bool usable = g->present && g->managed && !g->drained && g->health == MACHINE_OK &&
+                  !g->whole_lease;
+    bool sliced = usable && g->pool != POOL_WHOLE && g->mig != MACHINE_MIG_NONE;
+    struct layout l = hard_layout(b, g);
+    for (unsigned i = 0; i < b->profile_n; i++)
+        set(o, board_profile_name(b, &b->profiles[i], name),
+            json_integer(sliced ? count_free(b, g, l, i) : 0));
+    bool whole = usable && l.n == 0 && l.busy == 0 &&
+                 (g->pool != POOL_SLICED || g->mig == MACHINE_MIG_NONE) && !g->fixed;
+    set(o, "gpu", json_integer(whole));
+    return o;
+}
+
+static json_t *show_seat(struct daemon *d, const struct board *b, const struct gpu *g,
+                         const struct seat *s)
+{
+    json_t *o = json_object();
+    char name[BOARD_PROFILE_NAME];
+    struct lease_slice at = {.gpu = g->slot, .gi = s->gi, .ci = s->ci};
+    const struct machine_ci *ci = daemon_ci(d, &at);
+    bool known = s->profile < b->profile_n;
+    set_text(o, "profile", known ? board_profile_name(b, &b->profiles[s->profile], name) : NULL);
+    set(o, "start", json_integer(s->start));
+    set(o, "size", json_integer(s->size));
+    set(o, "compute", json_integer(known ? b->profiles[s->profile].compute : 0));
+    bool exists = s->state != SEAT_CREATING;
+    set(o, "gi", exists ? json_integer(s->gi) : json_null());
+    set(o, "ci", exists ? json_integer(s->ci) : json_null());
+    set_text(o, "state", seat_names[s->state]);
+    set(o, "lease", s->lease ? json_integer(s->lease) : json_null());
+    set_text(o, "uuid", exists && ci ? ci->uuid : NULL);
+    set(o, "fixed", json_boolean(s->fixed));
+    return o;
+}
+
+static void set_gpu_state(struct daemon *d, json_t *o, const struct gpu *g)
+{
+    bool slow = driver_slow(d, g->slot);
+    bool lost = !g->present || g->health == MACHINE_LOST;
+    set(o, "managed", json_boolean(g->managed));
+    set(o, "drained", json_boolean(g->drained));
+    set_text(o, "drain_reason", g->drained ? d->drain_reason[g->slot] : "");
+    set(o, "fixed", json_boolean(g->fixed));
+    set_text(o, "pool", pool_names[g->pool]);
+    set_text(o, "health",
+             health_names[lost ? MACHINE_LOST : slow ? MACHINE_NOT_ANSWERING : g->health]);
+    set_text(o, "health_text",
+             lost ? driver_trouble(d) : slow ? "a driver call runs for more than two seconds" : "");
+}
+
+static json_t *show_gpu(struct daemon *d, const struct gpu *g)
+{
+    json_t *o = json_object();
+    const struct board *b = world_board(d->world, g->board);
+    const struct machine_gpu *seen = daemon_gpu(d, g->slot);
+    set(o, "index", json_integer(seen ? (json_int_t)seen->index : g->slot));
+    set_text(o, "uuid", store_gpu_uuid(d->store, g->slot));
+    set_text(o, "board", b->name);
+    set_text(o, "product", b->product);
+    set_text(o, "mig", mig_names[g->mig]);
+    set_gpu_state(d, o, g);
+    set(o, "memory_slices", json_integer(b->memory_slices));
+    set(o, "compute_slices", json_integer(b->compute_slices));
+    set(o, "memory_bytes", json_integer((json_int_t)b->total_mib << 20));
+    set(o, "lease", g->whole_lease ? json_integer(g->whole_lease) : json_null());
+    json_t *seats = json_array();
+    for (unsigned i = 0; i < g->seat_n; i++)
+        (void)json_array_append_new(seats, show_seat(d, b, g, &g->seats[i]));
+    set(o, "slices", seats);
+    set(o, "free", show_free(b, g));
+    return o;
+}
+
+json_t *show_status(struct daemon *d, bool hide_owners)
+{
+    json_t *o = json_object();
+    json_t *gpus = json_array(), *leases = json_array(), *queue = json_array();
+    set_text(o, "version", FETTA_VERSION);
+    set_text(o, "machine", d->emulated ? d->emulated : "");
+    set(o, "emulated", json_boolean(d->emulated != NULL));
+    set_text(o, "driver", d->machine->driver);
+    set_text(o, "trouble", driver_trouble(d));
+    set(o, "privacy", json_boolean(d->config.privacy));
+    set_text(o, "store", d->turn.failed ? "failed" : "ok");
+    for (unsigned slot = 0; slot < world_gpu_n(d->world); slot++)
+        if (world_gpu(d->world, slot))
+            (void)json_array_append_new(gpus, show_gpu(d, world_gpu(d->world, slot)));
+    for (const struct lease *l = NULL; (l = world_lease_after(d->world, l ? l->id : 0));)
+        (void)json_array_append_new(leases, show_live(d, l, hide_owners));
+    const struct lease *waits = NULL;
+    for (size_t i = 0; (waits = world_queue(d->world, i)); i++)
+        (void)json_array_append_new(queue, json_integer(waits->id));
+    set(o, "gpus", gpus);
+    set(o, "leases", leases);
+    set(o, "queue", queue);
+    return o;
+}

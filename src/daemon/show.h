@@ -1,0 +1,34 @@
+/* The world as JSON, as docs/api.md describes it. */
+#pragma once
+
+#include "daemon/daemon.h"
+#include "engine/explain.h"
+
+#include <jansson.h>
+
+/* Who looks. */
+struct viewer {
+    int32_t pid;
+    uint32_t uid, gid;
+    bool operator_; /* root or in a group of `operators` */
+};
+
+/* A live lease; NULL without memory. */
+json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer *v);
+
+/* A past one. */
+json_t *show_past(struct daemon *d, const struct store_past *p, const struct viewer *v);
+
+/* The part of the status that is the same for everybody: gpus, leases, queue and the machine. With
+ * `hide_owners` nobody's name is in it. */
+json_t *show_status(struct daemon *d, bool hide_owners);
+
+json_t *show_explanation(struct daemon *d, const struct lease *ask,
+                         const struct explanation *x);
+
+/* The guarantee card of a live lease. */
+json_t *show_card(struct daemon *d, const struct lease *l);
+
+/* "uid:1000", or the text of a named owner; returns `buf`. */
+enum { SHOW_OWNER = 128 };
+const char *show_owner(struct daemon *d, struct owner o, char buf[SHOW_OWNER]);

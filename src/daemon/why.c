@@ -1,0 +1,94 @@
+/* An explanation in words and JSON: per GPU one sentence, over all one verdict. */
+#include "daemon/show.h"
+
+#include "base/str.h"
+#include "base/time.h"
+
+#include <string.h>
+
+static const char *const sentences[REASON_N] = {
+    [REASON_FITS] = "free now",
+    [REASON_FITS_WARM] = "an idle slice of yours is there",
+    [REASON_FITS_CLEAR] = "free once idle slices are cleared",
+    [REASON_FITS_MODE] = "empty; its MIG mode would be changed",
+    [REASON_BUSY] = "in use",
+    [REASON_FOREIGN] = "instances that fetta did not make are in the way",
+    [REASON_QUARANTINED] = "an instance that could not be destroyed is in the way; it is retried",
+    [REASON_FIXED] = "an applied layout holds here and has no free slice of this kind",
+    [REASON_POOL] = "its pool does not allow it",
+    [REASON_DRAINED] = "drained for maintenance",
+    [REASON_UNMANAGED] = "not managed by fetta ('fetta manage' changes that)",
+    [REASON_LOST] = "not answering",
+    [REASON_NO_PROFILE] = "its board has no such slice",
+    [REASON_NO_MIG] = "its board has no MIG; whole GPUs only",
+    [REASON_OTHER_GPU] = "not the GPU asked for",
+    [REASON_RESERVED] = "kept for a request that waits before this one",
+};
+
+static const char *const verdicts[] = {
+    [VERDICT_FITS] = "fits", [VERDICT_WAIT] = "wait", [VERDICT_NEVER] = "never"};
+
+static json_t *instant(int64_t boot)
+{
+    if (boot == 0 || boot == TIME_NEVER)
+        return json_null();
+    return json_real((double)(time_wall() - time_boot() + boot) / 1e9);
+}
+
+static bool is_fit(enum reason r)
+{
+    return r == REASON_FITS || r == REASON_FITS_WARM || r == REASON_FITS_CLEAR ||
+           r == REASON_FITS_MODE;
+}
+
+static json_t *show_reason(struct daemon *d, const struct lease *ask, const struct gpu_reason *r)
+{
+    json_t *o = json_object();
+    const struct machine_gpu *seen = daemon_gpu(d, r->gpu);
+    AUTO_STR struct str text = {0};
+    json_t *blockers = json_array();
+    str_add(&text, sentences[r->reason]);
+    for (unsigned i = 0; i < r->blocker_n; i++) {
+        str_addf(&text, "%s %u", i == 0 ? ": would have to end: lease" : ",", r->blockers[i]);
+        (void)json_array_append_new(blockers, json_integer(r->blockers[i]));
+    }
+    if (is_fit(r->reason) && ask->kind == SLICE_GI)
+        str_addf(&text, ", at memory slice %u", r->start);
+    (void)json_object_set_new(o, "gpu", json_integer(seen ? (json_int_t)seen->index : r->gpu));
+    (void)json_object_set_new(o, "reason", json_string(explain_reason_name(r->reason)));
+    (void)json_object_set_new(o, "text", json_string(text.text ? text.text : ""));
+    (void)json_object_set_new(o, "start",
+                              is_fit(r->reason) ? json_integer(r->start) : json_null());
+    (void)json_object_set_new(o, "blockers", blockers);
+    (void)json_object_set_new(o, "free_at", instant(r->free_at));
+    return o;
+}
+
+json_t *show_explanation(struct daemon *d, const struct lease *ask, const struct explanation *x)
+{
+    json_t *o = json_object();
+    json_t *gpus = json_array();
+    unsigned fits = 0;
+    char text[120];
+    for (size_t i = 0; i < x->n; i++) {
+        fits += is_fit(x->gpus[i].reason);
+        (void)json_array_append_new(gpus, show_reason(d, ask, &x->gpus[i]));
+    }
+    switch (x->verdict) {
+    case VERDICT_FITS:
+        (void)snprintf(text, sizeof text, "fits now, on %u GPU%s", fits, fits == 1 ? "" : "s");
+        break;
+    case VERDICT_WAIT:
+        (void)snprintf(text, sizeof text, "would wait, at place %zu of the queue", x->position);
+        break;
+    case VERDICT_NEVER:
+        (void)snprintf(text, sizeof text, "can never be served by the GPUs fetta manages here");
+        break;
+    }
+    (void)json_object_set_new(o, "verdict", json_string(verdicts[x->verdict]));
+    (void)json_object_set_new(o, "text", json_string(text));
+    (void)json_object_set_new(o, "latest_start", instant(x->latest_start));
+    (void)json_object_set_new(o, "position", json_integer((json_int_t)x->position));
+    (void)json_object_set_new(o, "gpus", gpus);
+    return o;
+}
