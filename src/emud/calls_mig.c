@@ -423,7 +423,9 @@ int answer_nvmlComputeInstanceGetInfo_v2(struct ask *k)
 {
     const struct machine_ci *ci = box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci);
     uint64_t gi = answer_gi(k->box, k->at.gpu, k->at.gi);
-    nvmlComputeInstanceInfo_t info = {.device = as_device(answer_device(k->box, k->at)),
+    /* The parent, not the MIG device: nvidia-smi prints its index as the GPU's. */
+    struct target parent = {k->at.gpu, BOX_ANY, BOX_ANY};
+    nvmlComputeInstanceInfo_t info = {.device = as_device(answer_device(k->box, parent)),
                                       .gpuInstance = (nvmlGpuInstance_t)(uintptr_t)gi,
                                       .id = ci->id,
                                       .profileId = ci->nvml,

@@ -3,8 +3,8 @@
  * A Unix SOCK_SEQPACKET socket, one request in flight on each connection, one reply to each
  * request. Requests are of one fixed size; replies are a fixed head and at most EMU_DATA bytes. The
  * first eight bytes of both never change between versions, so that each side can tell the other
- * which version it speaks. The first request is EMU_HELLO. Integers are in the machine's order: both
- * ends are on one machine.
+ * which version it speaks. The first request is EMU_HELLO. Integers are in the machine's order, as
+ * both ends are on one machine.
  *
  * A call of NVML is its number in nvml_calls.def with the values of its parameters in their order:
  * a handle, a number, a structure of 8 bytes, a capacity (LEN; CNT before an ARR), a version word
@@ -41,7 +41,7 @@ enum emu_control {
     EMU_RESET,          /* arg0 GPU is reset */
 };
 
-/* A session is a client process; an event connection is a set of events of one and holds nothing. */
+/* A session is a client process; an event connection is one set of events and holds nothing. */
 enum { EMU_HELLO_SESSION = 0, EMU_HELLO_EVENTS = 1 };
 
 struct emu_request {

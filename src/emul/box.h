@@ -87,8 +87,9 @@ void box_leave(struct box *b, struct box_session *s);
 /* True if the session may change the machine. */
 bool box_privileged(const struct box *b, const struct box_session *s);
 
+/* The board of an existing GPU, and what it is cut into now. */
 const struct board *box_board(const struct box *b, unsigned gpu);
-struct layout box_layout(const struct box *b, unsigned gpu);
+struct layout box_layout(const struct box *b, unsigned gpu); /* the same for its layout */
 
 /* NULL if there is none. */
 struct machine_gi *box_gi(struct box *b, unsigned gpu, int gi);

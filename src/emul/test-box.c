@@ -40,6 +40,14 @@ static bool naive_free(const struct naive *n, int start, int size)
     return true;
 }
 
+static bool naive_fits(const struct naive *n, const struct profile *p)
+{
+    for (int s = 0; s < 16; s++)
+        if ((p->starts >> s & 1) && naive_free(n, s, p->size))
+            return true;
+    return false;
+}
+
 static void random_gi(struct box *b, struct naive *n, struct rng *r)
 {
     const struct board *board = box_board(b, 0);
@@ -50,11 +58,8 @@ static void random_gi(struct box *b, struct naive *n, struct rng *r)
         return; /* media engines are the layout's own test */
     enum box_status status = box_gi_create(b, 0, p->id, start, size, &gi);
     bool possible = start >= 0 && start < 16 && size == p->size && (p->starts >> start & 1);
-    bool any = false;
-    for (int s = 0; s < 16; s++)
-        any = any || ((p->starts >> s & 1) && naive_free(n, s, p->size));
     if (start < 0)
-        CHECK_INT(status, ==, any ? BOX_OK : BOX_NO_ROOM);
+        CHECK_INT(status, ==, naive_fits(n, p) ? BOX_OK : BOX_NO_ROOM);
     else if (!possible)
         CHECK_INT(status, ==, BOX_INVALID);
     else
@@ -219,7 +224,8 @@ TEST(placements_as_drivers_chose_them)
         int gis[5];
     } logged[] = {
         {"1xa100-80", {19, 14, 5}, {13, 5, 1}},       {"1xa100-80", {9, 19, 14, 19}, {2, 7, 4, 8}},
-        {"1xh100-sxm", {9, 14, 19, 19}, {2, 3, 9, 10}}, {"1xa100-40", {19, 19, 14, 9}, {13, 11, 3, -1}},
+        {"1xh100-sxm", {9, 14, 19, 19}, {2, 3, 9, 10}},
+        {"1xa100-40", {19, 19, 14, 9}, {13, 11, 3, -1}},
         {"1xa100-40", {9, 9}, {2, 1}},                {"1xa30", {5, 14, 14}, {1, 5, 6}},
         {"1xa30", {14, 14, 5}, {3, 4, 2}},
     };
@@ -339,7 +345,7 @@ TEST(memory_and_processes)
     CHECK_INT(box_open(b, &t, "MIG-none", 0), ==, BOX_NOT_FOUND);
     box_memory(b, 0, gi, &total, &used);
     CHECK_INT(used, ==, INT64_C(9105) << 20);
-    CHECK_INT(total >> 20, ==, box_board(b, 0)->profiles[board_profile_by_id(box_board(b, 0), 19)].mib);
+    CHECK_INT(total >> 20, ==, 9728);
     CHECK_INT(box_processes(b, 0, gi, ci, rows, 4), ==, 2);
     CHECK_INT(rows[0].bytes + rows[1].bytes, ==, INT64_C(9105) << 20);
     CHECK_INT(box_processes(b, 1, BOX_ANY, BOX_ANY, rows, 4), ==, 0);

@@ -27,8 +27,9 @@ TEST(delays_add_up_and_codes_queue)
 {
     struct faults f = {0};
     CHECK(faults_add(&f, (struct fault){.call = 1, .gpu = -1, .gi = -1, .delay_ms = 10}));
-    CHECK(faults_add(&f, (struct fault){.call = 1, .gpu = -1, .gi = -1, .delay_ms = 5, .count = 1}));
-    CHECK(faults_add(&f, (struct fault){.call = 1, .gpu = -1, .gi = -1, .delay_ms = 3, .after = 1}));
+    struct fault once = {.call = 1, .gpu = -1, .gi = -1, .delay_ms = 5, .count = 1};
+    struct fault late = {.call = 1, .gpu = -1, .gi = -1, .delay_ms = 3, .after = true};
+    CHECK(faults_add(&f, once) && faults_add(&f, late));
     CHECK(faults_add(&f, (struct fault){.call = 1, .gpu = -1, .gi = -1, .code = 4, .count = 1}));
     CHECK(faults_add(&f, (struct fault){.call = 1, .gpu = -1, .gi = -1, .code = 6, .count = 1}));
     struct fault_verdict v = faults_take(&f, 1, 0, -1);

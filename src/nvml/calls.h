@@ -95,4 +95,5 @@ enum nvml_call {
 #undef CALL
 #undef ALIAS
 
+/* The text of a return code; never NULL. */
 const char *nvmlErrorString(nvmlReturn_t result);

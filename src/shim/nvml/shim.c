@@ -7,7 +7,7 @@
  *
  * After the driver has gone every call says DRIVER_NOT_LOADED until the program has shut NVML down
  * and initialised it anew, as it must do when a real driver is reloaded. */
-#include "wire.h"
+#include "shim/nvml/wire.h"
 
 #include <sched.h>
 #include <string.h>
@@ -209,7 +209,7 @@ static nvmlReturn_t call_on_set(int fd, unsigned call, const struct nvml_param *
     return wire_call(fd, call, params, n, args, &broken);
 }
 
-/* The set among the arguments: 1 if there is one, 0 if the call takes none, -1 if it is not valid. */
+/* The set among the arguments: 1 if there is one, 0 if the call takes none, -1 if it is stale. */
 static int set_argument(const struct nvml_param *params, unsigned n, const uint64_t *args,
                         int *ret_fd)
 {

@@ -1,6 +1,6 @@
 /* Frames on one connection. Every length that comes in is checked against what the caller gave
  * room for, so that even a broken driver cannot make the library write elsewhere. */
-#include "wire.h"
+#include "shim/nvml/wire.h"
 
 #include "base/macro.h"
 
@@ -179,6 +179,19 @@ static int unpack(const struct nvml_param *params, unsigned n, const uint64_t *a
     return size == 0;
 }
 
+/* Hands a reply to the caller's pointers. */
+static nvmlReturn_t deliver(const struct emu_reply *reply, const struct landing *l,
+                            const struct nvml_param *params, unsigned n, const uint64_t *args,
+                            const char *outs)
+{
+    nvmlReturn_t status = (nvmlReturn_t)reply->status;
+    if (l->count && (status == NVML_SUCCESS || status == NVML_ERROR_INSUFFICIENT_SIZE))
+        *l->count = reply->count;
+    if (!l->count && reply->size > 0 && !unpack(params, n, args, outs, reply->size))
+        return NVML_ERROR_UNKNOWN;
+    return status;
+}
+
 nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, unsigned n,
                        const uint64_t *args, int *ret_broken)
 {
@@ -194,9 +207,5 @@ nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, u
         *ret_broken = 1;
         return size < 0 && errno == EAGAIN ? NVML_ERROR_TIMEOUT : NVML_ERROR_DRIVER_NOT_LOADED;
     }
-    if (l.count && (reply.status == NVML_SUCCESS || reply.status == NVML_ERROR_INSUFFICIENT_SIZE))
-        *l.count = reply.count;
-    if (!l.count && size > 0 && !unpack(params, n, args, outs, (size_t)size))
-        return NVML_ERROR_UNKNOWN;
-    return (nvmlReturn_t)reply.status;
+    return deliver(&reply, &l, params, n, args, outs);
 }

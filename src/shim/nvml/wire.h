@@ -4,7 +4,8 @@
 #include "emud/protocol.h"
 
 /* A connection to the emulated driver as a session or a set of events (EMU_HELLO_*).
- * NVML_ERROR_DRIVER_NOT_LOADED: nobody is there. NVML_ERROR_LIB_RM_VERSION_MISMATCH: another build. */
+ * NVML_ERROR_DRIVER_NOT_LOADED: nobody is there. NVML_ERROR_LIB_RM_VERSION_MISMATCH: of another
+ * build. */
 nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd);
 
 /* How long to wait for an answer on this connection from now on; 0: for ever. */
