@@ -76,7 +76,7 @@ static int create_undo(struct mig *m, nvmlGpuInstance_t gi, struct device_result
         *ret = (struct device_result){0};
         return r;
     }
-    return error_context(err, "GPU instance %u was made and could not be removed again (%s), and",
+    return error_context(err, "GPU instance %u is left over and could not be removed again (%s)",
                          id, library_words(&m->nvml, code));
 }
 
