@@ -174,8 +174,11 @@ int answer_nvmlDeviceGetPciInfo_v2(struct ask *k)
     return status;
 }
 
+/* A GPU that shares the system's memory has none of its own to tell of (DGX Spark). */
 int answer_nvmlDeviceGetMemoryInfo(struct ask *k)
 {
+    if (k->box->m.unified_memory)
+        return NVML_ERROR_NOT_SUPPORTED;
     uint64_t total = 0, used = 0;
     box_memory(k->box, k->at.gpu, k->at.gi, &total, &used);
     nvmlMemory_t memory = {.total = total, .free = total - used, .used = used};
@@ -186,6 +189,8 @@ int answer_nvmlDeviceGetMemoryInfo_v2(struct ask *k)
 {
     if (k->request->arg[1] != NVML_VERSION_WORD(nvmlMemory_v2_t, 2))
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    if (k->box->m.unified_memory)
+        return NVML_ERROR_NOT_SUPPORTED;
     uint64_t total = 0, used = 0;
     box_memory(k->box, k->at.gpu, k->at.gi, &total, &used);
     nvmlMemory_v2_t memory = {.version = NVML_VERSION_WORD(nvmlMemory_v2_t, 2),
