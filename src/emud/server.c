@@ -338,7 +338,8 @@ static void go_on(struct server *s, struct client *c, int64_t now, bool news)
 static int run_parked(struct server *s)
 {
     int64_t now = time_boot(), next = TIME_NEVER;
-    bool news = s->told != s->box->event_n;
+    uint64_t heard = s->box->event_n;
+    bool news = s->told != heard;
     if (s->parked > 0) {
         for (struct client *c = s->first; c; c = c->next)
             go_on(s, c, now, news);
@@ -346,10 +347,12 @@ static int run_parked(struct server *s)
             if (c->phase != PHASE_IDLE)
                 next = MIN(next, c->due);
     }
-    bool more = news && s->told != s->box->event_n;
-    s->told = s->box->event_n;
+    s->told = heard;
+    /* A parked call that went on just now may itself have made news for those already passed. */
+    if (s->parked > 0 && s->box->event_n != heard)
+        return 0;
     if (next == TIME_NEVER)
-        return more ? 0 : -1;
+        return -1;
     return (int)MAX(MIN((next - now + TIME_MS - 1) / TIME_MS, INT64_C(3600000)), 0);
 }
 
