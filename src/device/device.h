@@ -8,7 +8,8 @@
 #include "model/machine.h"
 
 enum device_op_kind {
-    DEVICE_CREATE,   /* a GI of `profile` at `start`, and its full-size CI; rolls the GI back if the CI is refused */
+    DEVICE_CREATE,   /* a GI of `profile` at `start`, and its full-size CI; rolls the GI back if the
+                      * CI is refused, and if even that fails leaves its id in the result */
     DEVICE_DESTROY,  /* all CIs of GI `gi`, then the GI; success if it is gone already */
     DEVICE_SET_MODE, /* MIG on or off; lets go of every handle first */
 };
@@ -51,7 +52,8 @@ struct device_ops {
                  struct error *err);
     int (*processes)(struct device *d, const char *uuid, struct device_process *ret, size_t cap,
                      size_t *ret_n, struct error *err);
-    /* Waits up to `timeout_ms` for a hardware event; 1 = something happened (look again), 0 = not. */
+    /* Waits up to `timeout_ms` for a hardware event; 1 = something happened (look again), 0 = not;
+     * a driver without events behaves as one where nothing happens. */
     int (*wait)(struct device *d, int timeout_ms, struct error *err);
     struct device *(*free)(struct device *d);
 };

@@ -1,4 +1,4 @@
-/* Faults by count: the n-th operation of a kind fails, late or at once, before or after being done. */
+/* Faults by count: the n-th operation of a kind fails, before or after it is done. */
 #include "device/fault.h"
 
 #include <poll.h>

@@ -37,8 +37,8 @@ static bool symbols_check(void *handle, const char *path, struct error *err)
     if (!used)
         return true;
     error_set(err, ERROR_VERSION,
-              "the NVML library %.80s lacks what MIG needs, a driver of 525 or later has it:%s", path,
-              missing);
+              "the NVML library %.80s lacks what MIG needs, a driver of 525 or later has it:%s",
+              path, missing);
     return false;
 }
 

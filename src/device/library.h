@@ -16,8 +16,8 @@ struct library {
     const char *(*error_string)(nvmlReturn_t code);
 };
 
-/* Loads `path`, NULL = "libnvidia-ml.so.1". NOT_FOUND when there is no such library, VERSION when it
- * lacks functions that MIG needs; the text names them. */
+/* Loads `path`, NULL = "libnvidia-ml.so.1". NOT_FOUND when there is no such library, VERSION when
+ * it lacks functions that MIG needs; the text names them. */
 int library_open(const char *path, struct library *ret, struct error *err);
 void library_close(struct library *l);
 

@@ -40,7 +40,8 @@ int mig_session(struct mig *m, struct error *err);
 void mig_release(struct mig *m);
 
 /* As library_error, and ends the session when the driver turns out to be gone. */
-FORMAT(4, 5) int mig_error(struct mig *m, nvmlReturn_t code, struct error *err, const char *fmt, ...);
+FORMAT(4, 5) int mig_error(struct mig *m, nvmlReturn_t code, struct error *err, const char *fmt,
+                           ...);
 
 /* The handle of a GPU or MIG device. NOT_FOUND when the driver has none of that UUID. */
 int mig_handle(struct mig *m, const char *uuid, nvmlDevice_t *ret, struct error *err);

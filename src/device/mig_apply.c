@@ -54,7 +54,8 @@ static int create_ci(struct mig *m, nvmlDevice_t d, nvmlGpuInstance_t gi, struct
     if (code == NVML_SUCCESS)
         code = m->nvml.nvmlGpuInstanceCreateComputeInstance(gi, profile, &ci);
     if (code != NVML_SUCCESS)
-        return mig_error(m, code, err, "cannot make a compute instance in GPU instance %u", ret->gi);
+        return mig_error(m, code, err, "cannot make a compute instance in GPU instance %u",
+                         ret->gi);
     code = m->nvml.nvmlComputeInstanceGetInfo_v2(ci, &is);
     int r = code == NVML_SUCCESS
                 ? mig_uuid(m, d, ret->gi, is.id, ret->uuid, err)
@@ -182,7 +183,7 @@ static int set_mode(struct mig *m, nvmlDevice_t d, const struct device_op *op,
     if (code != NVML_SUCCESS)
         return mig_error(m, code, err, "cannot switch MIG %s on GPU %.64s",
                          op->mig_on ? "on" : "off", op->gpu);
-    /* The GPU may have been reset or given another minor: nothing of this session holds any more. */
+    /* The GPU may have been reset or given another minor: nothing of this session holds now. */
     mig_release(m);
     int r = mig_session(m, err);
     if (r == 0)

@@ -2,7 +2,7 @@
  *
  * The driver knows ids, sizes, SMs, engines and placements; our tables know what it does not tell:
  * L2 shares, SMs of the whole GPU, the short name. Where the driver tells nothing (MIG off on old
- * drivers, or no permission) the table alone serves, and is replaced as soon as the driver speaks. */
+ * drivers, or no permission) the table alone serves, until the driver speaks. */
 #include "device/mig.h"
 
 #include "base/fd.h"
@@ -56,7 +56,7 @@ static void suffix_set(struct profile *p, const char *name)
     str_copy(p->suffix, sizeof p->suffix, gb ? gb + 2 : suffix_of(p->nvml));
 }
 
-/* Where it may start; false when the driver will not say (only root may ask, older ones lack it). */
+/* Where it may start; false when the driver will not say: only root may ask, old ones lack it. */
 static bool placements(struct mig *m, nvmlDevice_t d, struct profile *p)
 {
     nvmlGpuInstancePlacement_t at[64] = {{0}};

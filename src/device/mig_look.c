@@ -75,7 +75,8 @@ static void look_cis(struct mig *m, nvmlGpuInstance_t handle, unsigned nvml,
     for (unsigned i = 0; i < MIN(n, (unsigned)MIG_CI_ROOM); i++) {
         nvmlComputeInstanceInfo_t is = {0};
         struct machine_ci *ci;
-        if (m->nvml.nvmlComputeInstanceGetInfo_v2(cis[i], &is) != NVML_SUCCESS || !(ci = add_ci(gi)))
+        if (m->nvml.nvmlComputeInstanceGetInfo_v2(cis[i], &is) != NVML_SUCCESS ||
+            !(ci = add_ci(gi)))
             continue;
         *ci = (struct machine_ci){.id = (uint8_t)is.id, .nvml = (uint8_t)nvml,
                                   .start = (uint8_t)is.placement.start,

@@ -1,6 +1,6 @@
-/* Workers against a library that hangs or crashes: the others and the parent must not notice.
+/* Workers against a library that hangs or crashes: neither parent nor others must notice.
  *
- * Paths come from the environment: TEST_CHILD the program, TEST_STUB and TEST_STUB_OLD libraries. */
+ * From the environment: TEST_CHILD the program, TEST_STUB and TEST_STUB_OLD the libraries. */
 #include "base/time.h"
 #include "device/fault.h"
 #include "device/trace.h"

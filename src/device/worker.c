@@ -49,7 +49,8 @@ static int environment(const char *nvml, const char *const *env, char *library, 
         ret[n++] = library;
     for (; env && *env; env++) {
         if (n + 1 == ENV_MAX)
-            return error_set(err, ERROR_INVALID, "more than %d variables for a worker", ENV_MAX - 2);
+            return error_set(err, ERROR_INVALID, "more than %d variables for a worker",
+                             ENV_MAX - 2);
         ret[n++] = (char *)(uintptr_t)*env;
     }
     ret[n] = NULL;

@@ -14,8 +14,8 @@ enum worker_call {
     WORKER_OBSERVE_GPU,
     WORKER_APPLY,
     WORKER_PROCESSES,
-    WORKER_WAIT,        /* until a hardware event; answers at each one, or once with an error. It hears
-                         * nothing else meanwhile: to make it let go of NVML, free the worker */
+    WORKER_WAIT,        /* until a hardware event; answers at each one, or once with an error. It
+                         * hears nothing else meanwhile: free it to make it let go of NVML */
     WORKER_RELEASE,     /* let go of NVML (before a mode change elsewhere); the next call opens it
                          * again */
 };
@@ -46,8 +46,8 @@ struct worker_answer {
 };
 
 /* Starts a worker. `program` is the path to exec (argv: program --worker, the socket is descriptor
- * WORKER_FD), `nvml` the library path or NULL (it travels as WORKER_ENV_NVML), `env` NULL-terminated
- * "K=V" list that is all the child's environment, NULL for none. */
+ * WORKER_FD), `nvml` the library path or NULL (it travels as WORKER_ENV_NVML), `env` the child's
+ * whole environment as NULL-terminated list of "K=V", NULL for none. */
 int worker_start(const char *program, const char *nvml, const char *const *env,
                  struct worker **ret, struct error *err);
 int worker_fd(const struct worker *w);    /* readable when an answer is there */
@@ -61,8 +61,8 @@ int worker_send(struct worker *w, const struct worker_request *r, struct error *
 int worker_receive(struct worker *w, struct worker_answer *ret, struct error *err);
 
 /* Kills it if need be, reaps it and frees; NULL is fine. Returns NULL. Never blocks for longer than
- * a tenth of a second: a process stuck inside the kernel cannot be reaped yet and is left to whoever
- * reaps the program's children. */
+ * a tenth of a second: a process stuck inside the kernel cannot be reaped yet and is left to
+ * whoever reaps the program's children. */
 struct worker *worker_free(struct worker *w);
 
 /* The child: serves requests on `fd` until the parent closes it; returns the exit status. `nvml`

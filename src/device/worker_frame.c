@@ -93,7 +93,7 @@ int worker_frame_send_answer(int fd, const struct worker_answer *a, struct error
     return send_frame(fd, f, sizeof *f, machine, 0, err);
 }
 
-/* Receives into `frame`; a passed descriptor goes to *ret_fd. 1, 0 or negative as the header says. */
+/* Receives into `frame`, a passed descriptor into *ret_fd. 1, 0 or negative as the header says. */
 static int take_frame(int fd, void *frame, size_t size, int flags, int *ret_fd, struct error *err)
 {
     struct iovec part = {.iov_base = frame, .iov_len = size};

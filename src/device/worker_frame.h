@@ -14,8 +14,8 @@ int worker_frame_send_request(int fd, const struct worker_request *r, int flags,
                               struct error *err);
 int worker_frame_send_answer(int fd, const struct worker_answer *a, struct error *err);
 
-/* Take one frame: 1, 0 = nothing there (only with MSG_DONTWAIT), -ERROR_IO = the peer is gone,
- * -ERROR_VERSION = it is of another build. An answer's machine is read into `room` if it has one. */
+/* Take one frame: 1, 0 = nothing there (answers only), -ERROR_IO = the peer is gone,
+ * -ERROR_VERSION = it is of another build. A machine that comes along is read into `room`. */
 int worker_frame_take_request(int fd, struct worker_request *ret, struct error *err);
 int worker_frame_take_answer(int fd, struct machine *room, struct worker_answer *ret,
                              struct error *err);

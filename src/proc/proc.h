@@ -20,13 +20,15 @@ struct proc_id {
     uint64_t start; /* clock ticks since boot, field 22 of /proc/PID/stat */
 };
 
-/* A growing list; zero-initialise, free with proc_list_done (AUTO_PROC_LIST does it). */
+/* A growing list; zero-initialise it. */
 struct proc_list {
     struct proc_id *ids;
     size_t n, room;
 };
 
 #define AUTO_PROC_LIST CLEANUP(proc_list_done)
+
+/* Frees what the list holds and empties it; AUTO_PROC_LIST does it at the end of the scope. */
 void proc_list_done(struct proc_list *l);
 
 /* Who `pid` is now. NOT_FOUND when it is gone or a zombie. */

@@ -66,6 +66,13 @@ static pid_t child_waiting(int ends[2])
     return pid;
 }
 
+static _Noreturn void sleep_in_own_session(void)
+{
+    setsid();
+    for (;;)
+        pause();
+}
+
 static void count(uint64_t id, void *arg)
 {
     if (id > 0)
@@ -149,11 +156,8 @@ TEST(kills_500_processes_in_sessions_of_their_own)
     pid_t pid = child_waiting(ends);
     if (pid == 0) {
         for (int i = 0; i < 500; i++)
-            if (fork() == 0) {
-                setsid();
-                for (;;)
-                    pause();
-            }
+            if (fork() == 0)
+                sleep_in_own_session();
         ssize_t n = write(ready[1], "r", 1);
         for (;;)
             pause();
