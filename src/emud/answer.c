@@ -15,9 +15,9 @@ static_assert((int)BOX_NO_MEMORY == (int)NVML_ERROR_MEMORY, "codes");
 static_assert((int)BOX_NO_ROOM == (int)NVML_ERROR_INSUFFICIENT_RESOURCES, "codes");
 
 /* What is not modelled has no body. */
-#define BODY_EXACT(name) answer_##name
-#define BODY_MODELLED(name) answer_##name
-#define BODY_CONSTANT(name) answer_##name
+#define BODY_EXACT(name) emud_##name
+#define BODY_MODELLED(name) emud_##name
+#define BODY_CONSTANT(name) emud_##name
 #define BODY_NONE(name) NULL
 #define BODY_LOCAL(name) NULL
 

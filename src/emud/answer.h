@@ -51,7 +51,7 @@ uint64_t answer_ci(struct box *b, unsigned gpu, int gi, int ci);
 /* The number of the NVML call of that name, -1 if there is none. */
 int answer_find(const char *name);
 
-#define CALL(name, fidelity, who, ...) int answer_##name(struct ask *k);
+#define CALL(name, fidelity, who, ...) int emud_##name(struct ask *k);
 #define ALIAS(name, as, ...)
 #include "nvml/nvml_calls.def"
 #undef CALL

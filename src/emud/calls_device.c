@@ -18,7 +18,7 @@ static bool is_mig(const struct ask *k)
     return k->at.ci != BOX_ANY;
 }
 
-int answer_nvmlSystemGetDriverVersion(struct ask *k)
+int emud_nvmlSystemGetDriverVersion(struct ask *k)
 {
     return answer_text(k, 1, k->box->m.driver);
 }
@@ -30,19 +30,19 @@ static unsigned cuda_version(const struct box *b)
     return branch >= 580 ? 13000 : branch >= 570 ? 12080 : branch >= 550 ? 12040 : 12020;
 }
 
-int answer_nvmlSystemGetNVMLVersion(struct ask *k)
+int emud_nvmlSystemGetNVMLVersion(struct ask *k)
 {
     char text[64];
     (void)snprintf(text, sizeof text, "%u.%s", cuda_version(k->box) / 1000, k->box->m.driver);
     return answer_text(k, 1, text);
 }
 
-int answer_nvmlSystemGetCudaDriverVersion(struct ask *k)
+int emud_nvmlSystemGetCudaDriverVersion(struct ask *k)
 {
     return answer_number(k, cuda_version(k->box));
 }
 
-int answer_nvmlSystemGetProcessName(struct ask *k)
+int emud_nvmlSystemGetProcessName(struct ask *k)
 {
     char path[48];
     AUTO_FREE char *text = NULL;
@@ -53,7 +53,7 @@ int answer_nvmlSystemGetProcessName(struct ask *k)
     return answer_text(k, 2, text);
 }
 
-int answer_nvmlDeviceGetCount_v2(struct ask *k)
+int emud_nvmlDeviceGetCount_v2(struct ask *k)
 {
     return answer_number(k, k->box->m.gpu_n);
 }
@@ -68,7 +68,7 @@ static int open_device(struct ask *k, struct target at)
     return answer_put(k, &handle, sizeof handle);
 }
 
-int answer_nvmlDeviceGetHandleByIndex_v2(struct ask *k)
+int emud_nvmlDeviceGetHandleByIndex_v2(struct ask *k)
 {
     uint64_t index = k->request->arg[0];
     if (index >= k->box->m.gpu_n)
@@ -76,7 +76,7 @@ int answer_nvmlDeviceGetHandleByIndex_v2(struct ask *k)
     return open_device(k, (struct target){(unsigned)index, BOX_ANY, BOX_ANY});
 }
 
-int answer_nvmlDeviceGetHandleByUUID(struct ask *k)
+int emud_nvmlDeviceGetHandleByUUID(struct ask *k)
 {
     struct target at = {0};
     if (!box_find(k->box, k->request->text, &at.gpu, &at.gi, &at.ci))
@@ -100,7 +100,7 @@ static bool parse_pci(const char *text, struct pci *ret)
            text[end] == '\0';
 }
 
-int answer_nvmlDeviceGetHandleByPciBusId_v2(struct ask *k)
+int emud_nvmlDeviceGetHandleByPciBusId_v2(struct ask *k)
 {
     struct pci wanted = {0};
     if (!parse_pci(k->request->text, &wanted))
@@ -113,13 +113,13 @@ int answer_nvmlDeviceGetHandleByPciBusId_v2(struct ask *k)
     return NVML_ERROR_NOT_FOUND;
 }
 
-int answer_nvmlDeviceGetIndex(struct ask *k)
+int emud_nvmlDeviceGetIndex(struct ask *k)
 {
     return answer_number(k, is_mig(k) ? box_mig_index(k->box, k->at.gpu, k->at.gi, k->at.ci)
                                       : gpu_of(k)->index);
 }
 
-int answer_nvmlDeviceGetUUID(struct ask *k)
+int emud_nvmlDeviceGetUUID(struct ask *k)
 {
     const char *uuid =
         is_mig(k) ? box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci)->uuid : gpu_of(k)->uuid;
@@ -127,7 +127,7 @@ int answer_nvmlDeviceGetUUID(struct ask *k)
 }
 
 /* "NVIDIA A100-SXM4-80GB MIG 1c.3g.40gb"; nvidia-smi cuts the profile out of it. */
-int answer_nvmlDeviceGetName(struct ask *k)
+int emud_nvmlDeviceGetName(struct ask *k)
 {
     const struct board *board = box_board(k->box, k->at.gpu);
     if (!is_mig(k))
@@ -145,12 +145,12 @@ int answer_nvmlDeviceGetName(struct ask *k)
     return answer_text(k, 2, name);
 }
 
-int answer_nvmlDeviceGetMinorNumber(struct ask *k)
+int emud_nvmlDeviceGetMinorNumber(struct ask *k)
 {
     return is_mig(k) ? NVML_ERROR_NOT_SUPPORTED : answer_number(k, gpu_of(k)->minor);
 }
 
-int answer_nvmlDeviceGetPciInfo_v3(struct ask *k)
+int emud_nvmlDeviceGetPciInfo_v3(struct ask *k)
 {
     struct pci p = {0};
     (void)parse_pci(gpu_of(k)->pci, &p);
@@ -164,9 +164,9 @@ int answer_nvmlDeviceGetPciInfo_v3(struct ask *k)
     return answer_put(k, &info, sizeof info);
 }
 
-int answer_nvmlDeviceGetPciInfo_v2(struct ask *k)
+int emud_nvmlDeviceGetPciInfo_v2(struct ask *k)
 {
-    int status = answer_nvmlDeviceGetPciInfo_v3(k);
+    int status = emud_nvmlDeviceGetPciInfo_v3(k);
     /* The old layout has reserved words where the new one has the long bus id. */
     size_t common = offsetof(nvmlPciInfo_t, busId);
     memset(k->answer->data + common, 0, sizeof(nvmlPciInfo_v2_t) - common);
@@ -175,7 +175,7 @@ int answer_nvmlDeviceGetPciInfo_v2(struct ask *k)
 }
 
 /* A GPU that shares the system's memory has none of its own to tell of (DGX Spark). */
-int answer_nvmlDeviceGetMemoryInfo(struct ask *k)
+int emud_nvmlDeviceGetMemoryInfo(struct ask *k)
 {
     if (k->box->m.unified_memory)
         return NVML_ERROR_NOT_SUPPORTED;
@@ -185,7 +185,7 @@ int answer_nvmlDeviceGetMemoryInfo(struct ask *k)
     return answer_put(k, &memory, sizeof memory);
 }
 
-int answer_nvmlDeviceGetMemoryInfo_v2(struct ask *k)
+int emud_nvmlDeviceGetMemoryInfo_v2(struct ask *k)
 {
     if (k->request->arg[1] != NVML_VERSION_WORD(nvmlMemory_v2_t, 2))
         return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
@@ -200,14 +200,14 @@ int answer_nvmlDeviceGetMemoryInfo_v2(struct ask *k)
     return answer_put(k, &memory, sizeof memory);
 }
 
-int answer_nvmlDeviceGetCudaComputeCapability(struct ask *k)
+int emud_nvmlDeviceGetCudaComputeCapability(struct ask *k)
 {
     const struct board *board = box_board(k->box, k->at.gpu);
     (void)answer_number(k, board->cc_major);
     return answer_number(k, board->cc_minor);
 }
 
-int answer_nvmlDeviceGetArchitecture(struct ask *k)
+int emud_nvmlDeviceGetArchitecture(struct ask *k)
 {
     const struct board *board = box_board(k->box, k->at.gpu);
     if (board->cc_major < 8)
@@ -220,7 +220,7 @@ int answer_nvmlDeviceGetArchitecture(struct ask *k)
 }
 
 /* An emulated driver stays loaded without clients, which is what persistence mode means. */
-int answer_nvmlDeviceGetPersistenceMode(struct ask *k)
+int emud_nvmlDeviceGetPersistenceMode(struct ask *k)
 {
     return is_mig(k) ? NVML_ERROR_NOT_SUPPORTED : answer_number(k, NVML_FEATURE_ENABLED);
 }
@@ -247,17 +247,17 @@ static int list_processes(struct ask *k, bool v1)
     return NVML_SUCCESS;
 }
 
-int answer_nvmlDeviceGetComputeRunningProcesses(struct ask *k)
+int emud_nvmlDeviceGetComputeRunningProcesses(struct ask *k)
 {
     return list_processes(k, true);
 }
 
-int answer_nvmlDeviceGetComputeRunningProcesses_v3(struct ask *k)
+int emud_nvmlDeviceGetComputeRunningProcesses_v3(struct ask *k)
 {
     return list_processes(k, false);
 }
 
-int answer_nvmlDeviceGetSupportedEventTypes(struct ask *k)
+int emud_nvmlDeviceGetSupportedEventTypes(struct ask *k)
 {
     if (is_mig(k))
         return NVML_ERROR_NOT_SUPPORTED;

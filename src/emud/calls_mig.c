@@ -25,7 +25,7 @@ static int need_mig_gpu(const struct ask *k)
     return is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT : (int)box_mig_ready(k->box, k->at.gpu);
 }
 
-int answer_nvmlDeviceGetMigMode(struct ask *k)
+int emud_nvmlDeviceGetMigMode(struct ask *k)
 {
     const struct machine_gpu *g = &k->box->m.gpus[k->at.gpu];
     if (is_mig(k))
@@ -36,7 +36,7 @@ int answer_nvmlDeviceGetMigMode(struct ask *k)
     return answer_number(k, g->mig_pending == MACHINE_MIG_ON);
 }
 
-int answer_nvmlDeviceSetMigMode(struct ask *k)
+int emud_nvmlDeviceSetMigMode(struct ask *k)
 {
     enum box_status activation = BOX_OK;
     if (is_mig(k) || k->request->arg[1] > 1)
@@ -46,13 +46,13 @@ int answer_nvmlDeviceSetMigMode(struct ask *k)
     return status;
 }
 
-int answer_nvmlDeviceGetMaxMigDeviceCount(struct ask *k)
+int emud_nvmlDeviceGetMaxMigDeviceCount(struct ask *k)
 {
     return is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT
                      : answer_number(k, box_mig_max(k->box, k->at.gpu));
 }
 
-int answer_nvmlDeviceGetMigDeviceHandleByIndex(struct ask *k)
+int emud_nvmlDeviceGetMigDeviceHandleByIndex(struct ask *k)
 {
     struct target at = k->at;
     if (is_mig(k))
@@ -65,12 +65,12 @@ int answer_nvmlDeviceGetMigDeviceHandleByIndex(struct ask *k)
     return answer_put(k, &handle, sizeof handle);
 }
 
-int answer_nvmlDeviceIsMigDeviceHandle(struct ask *k)
+int emud_nvmlDeviceIsMigDeviceHandle(struct ask *k)
 {
     return answer_number(k, is_mig(k));
 }
 
-int answer_nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct ask *k)
+int emud_nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct ask *k)
 {
     if (!is_mig(k))
         return NVML_ERROR_INVALID_ARGUMENT;
@@ -78,17 +78,17 @@ int answer_nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct ask *k)
     return answer_put(k, &handle, sizeof handle);
 }
 
-int answer_nvmlDeviceGetGpuInstanceId(struct ask *k)
+int emud_nvmlDeviceGetGpuInstanceId(struct ask *k)
 {
     return is_mig(k) ? answer_number(k, (unsigned)k->at.gi) : NVML_ERROR_NOT_SUPPORTED;
 }
 
-int answer_nvmlDeviceGetComputeInstanceId(struct ask *k)
+int emud_nvmlDeviceGetComputeInstanceId(struct ask *k)
 {
     return is_mig(k) ? answer_number(k, (unsigned)k->at.ci) : NVML_ERROR_NOT_SUPPORTED;
 }
 
-int answer_nvmlDeviceGetAttributes_v2(struct ask *k)
+int emud_nvmlDeviceGetAttributes_v2(struct ask *k)
 {
     if (!is_mig(k))
         return NVML_ERROR_NOT_SUPPORTED;
@@ -136,7 +136,7 @@ static unsigned capabilities(const struct profile *p)
     .encoderCount = (p)->enc, .jpegCount = (p)->jpeg, .ofaCount = (p)->ofa,                  \
     .memorySizeMB = (p)->mib
 
-int answer_nvmlDeviceGetGpuInstanceProfileInfo(struct ask *k)
+int emud_nvmlDeviceGetGpuInstanceProfileInfo(struct ask *k)
 {
     const struct profile *p = NULL;
     int status = find_profile(k, arg(k, 1), &p);
@@ -155,7 +155,7 @@ static void name_profile(struct ask *k, const char *part, const struct profile *
                    board_profile_name(board_of(k), p, text));
 }
 
-int answer_nvmlDeviceGetGpuInstanceProfileInfoV(struct ask *k)
+int emud_nvmlDeviceGetGpuInstanceProfileInfoV(struct ask *k)
 {
     const struct profile *p = NULL;
     int status = find_profile(k, arg(k, 1), &p);
@@ -190,7 +190,7 @@ static int put_starts(struct ask *k, unsigned starts, unsigned size)
 }
 
 /* All there ever can be, whatever the mode and whatever is occupied. */
-int answer_nvmlDeviceGetGpuInstancePossiblePlacements_v2(struct ask *k)
+int emud_nvmlDeviceGetGpuInstancePossiblePlacements_v2(struct ask *k)
 {
     const struct board *board = board_of(k);
     if (is_mig(k))
@@ -203,7 +203,7 @@ int answer_nvmlDeviceGetGpuInstancePossiblePlacements_v2(struct ask *k)
     return put_starts(k, board->profiles[profile].starts, board->profiles[profile].size);
 }
 
-int answer_nvmlDeviceGetGpuInstanceRemainingCapacity(struct ask *k)
+int emud_nvmlDeviceGetGpuInstanceRemainingCapacity(struct ask *k)
 {
     unsigned n = 0;
     int status = need_mig_gpu(k);
@@ -233,23 +233,23 @@ static nvmlGpuInstancePlacement_t placement_arg(const struct ask *k)
     return placement;
 }
 
-int answer_nvmlDeviceCreateGpuInstance(struct ask *k)
+int emud_nvmlDeviceCreateGpuInstance(struct ask *k)
 {
     return create_gi(k, BOX_ANY, 0);
 }
 
-int answer_nvmlDeviceCreateGpuInstanceWithPlacement(struct ask *k)
+int emud_nvmlDeviceCreateGpuInstanceWithPlacement(struct ask *k)
 {
     nvmlGpuInstancePlacement_t placement = placement_arg(k);
     return create_gi(k, (int)placement.start, placement.size);
 }
 
-int answer_nvmlGpuInstanceDestroy(struct ask *k)
+int emud_nvmlGpuInstanceDestroy(struct ask *k)
 {
     return (int)box_gi_destroy(k->box, k->at.gpu, k->at.gi);
 }
 
-int answer_nvmlDeviceGetGpuInstances(struct ask *k)
+int emud_nvmlDeviceGetGpuInstances(struct ask *k)
 {
     int status = need_mig_gpu(k);
     if (status != NVML_SUCCESS)
@@ -268,7 +268,7 @@ int answer_nvmlDeviceGetGpuInstances(struct ask *k)
     return NVML_SUCCESS;
 }
 
-int answer_nvmlDeviceGetGpuInstanceById(struct ask *k)
+int emud_nvmlDeviceGetGpuInstanceById(struct ask *k)
 {
     int status = need_mig_gpu(k);
     if (status != NVML_SUCCESS)
@@ -284,7 +284,7 @@ static nvmlDevice_t as_device(uint64_t handle)
     return (nvmlDevice_t)(uintptr_t)handle;
 }
 
-int answer_nvmlGpuInstanceGetInfo(struct ask *k)
+int emud_nvmlGpuInstanceGetInfo(struct ask *k)
 {
     const struct machine_gi *gi = box_gi(k->box, k->at.gpu, k->at.gi);
     struct target parent = {k->at.gpu, BOX_ANY, BOX_ANY};
@@ -319,7 +319,7 @@ static int find_ci_and_engine(struct ask *k, struct ci_profile *ret, const struc
     .sharedDecoderCount = (p)->dec, .sharedEncoderCount = (p)->enc,                    \
     .sharedJpegCount = (p)->jpeg, .sharedOfaCount = (p)->ofa
 
-int answer_nvmlGpuInstanceGetComputeInstanceProfileInfo(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstanceProfileInfo(struct ask *k)
 {
     struct ci_profile c = {0};
     const struct profile *p = NULL;
@@ -330,7 +330,7 @@ int answer_nvmlGpuInstanceGetComputeInstanceProfileInfo(struct ask *k)
     return answer_put(k, &info, sizeof info);
 }
 
-int answer_nvmlGpuInstanceGetComputeInstanceProfileInfoV(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstanceProfileInfoV(struct ask *k)
 {
     struct ci_profile c = {0};
     const struct profile *p = NULL;
@@ -354,14 +354,14 @@ int answer_nvmlGpuInstanceGetComputeInstanceProfileInfoV(struct ask *k)
     return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
 }
 
-int answer_nvmlGpuInstanceGetComputeInstanceRemainingCapacity(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstanceRemainingCapacity(struct ask *k)
 {
     unsigned n = 0;
     int status = (int)box_ci_capacity(k->box, k->at.gpu, k->at.gi, arg(k, 1), &n);
     return status == NVML_SUCCESS ? answer_number(k, n) : status;
 }
 
-int answer_nvmlGpuInstanceGetComputeInstancePossiblePlacements(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstancePossiblePlacements(struct ask *k)
 {
     struct ci_profile c = {0};
     int status = find_ci_profile(k, arg(k, 1), &c);
@@ -378,23 +378,23 @@ static int create_ci(struct ask *k, int start, unsigned size)
     return answer_put(k, &handle, sizeof handle);
 }
 
-int answer_nvmlGpuInstanceCreateComputeInstance(struct ask *k)
+int emud_nvmlGpuInstanceCreateComputeInstance(struct ask *k)
 {
     return create_ci(k, BOX_ANY, 0);
 }
 
-int answer_nvmlGpuInstanceCreateComputeInstanceWithPlacement(struct ask *k)
+int emud_nvmlGpuInstanceCreateComputeInstanceWithPlacement(struct ask *k)
 {
     nvmlComputeInstancePlacement_t placement = placement_arg(k);
     return create_ci(k, (int)placement.start, placement.size);
 }
 
-int answer_nvmlComputeInstanceDestroy(struct ask *k)
+int emud_nvmlComputeInstanceDestroy(struct ask *k)
 {
     return (int)box_ci_destroy(k->box, k->at.gpu, k->at.gi, k->at.ci);
 }
 
-int answer_nvmlGpuInstanceGetComputeInstances(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstances(struct ask *k)
 {
     struct ci_profile c = {0};
     int status = find_ci_profile(k, arg(k, 1), &c);
@@ -411,7 +411,7 @@ int answer_nvmlGpuInstanceGetComputeInstances(struct ask *k)
     return NVML_SUCCESS;
 }
 
-int answer_nvmlGpuInstanceGetComputeInstanceById(struct ask *k)
+int emud_nvmlGpuInstanceGetComputeInstanceById(struct ask *k)
 {
     if (arg(k, 1) >= BOARD_CIS || !box_ci(k->box, k->at.gpu, k->at.gi, (int)arg(k, 1)))
         return NVML_ERROR_NOT_FOUND;
@@ -419,7 +419,7 @@ int answer_nvmlGpuInstanceGetComputeInstanceById(struct ask *k)
     return answer_put(k, &handle, sizeof handle);
 }
 
-int answer_nvmlComputeInstanceGetInfo_v2(struct ask *k)
+int emud_nvmlComputeInstanceGetInfo_v2(struct ask *k)
 {
     const struct machine_ci *ci = box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci);
     uint64_t gi = answer_gi(k->box, k->at.gpu, k->at.gi);

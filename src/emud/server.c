@@ -113,7 +113,7 @@ static struct client *client_of(struct box_session *session)
     return (struct client *)((char *)session - offsetof(struct client, session));
 }
 
-int answer_nvmlDeviceRegisterEvents(struct ask *k)
+int emud_nvmlDeviceRegisterEvents(struct ask *k)
 {
     struct client *c = client_of(k->session);
     const unsigned long long known = nvmlEventTypeXidCriticalError | nvmlEventMigConfigChange;
@@ -126,7 +126,7 @@ int answer_nvmlDeviceRegisterEvents(struct ask *k)
 }
 
 /* Answers with the next event the set wants, NVML_ERROR_TIMEOUT if there is none yet. */
-int answer_nvmlEventSetWait_v2(struct ask *k)
+int emud_nvmlEventSetWait_v2(struct ask *k)
 {
     struct client *c = client_of(k->session);
     if (k->box->event_n - c->seen > BOX_EVENTS)
