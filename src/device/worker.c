@@ -158,7 +158,11 @@ struct worker *worker_free(struct worker *w)
     fd_close(w->fd);
     if (w->pid > 0) {
         struct pollfd ended = {.fd = w->pidfd, .events = POLLIN};
-        kill(w->pid, SIGKILL);
+        /* Without a pidfd it was never handed out, so nobody else can have reaped it. */
+        if (w->pidfd < 0)
+            kill(w->pid, SIGKILL);
+        else
+            syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
         poll(&ended, 1, REAP_MS);
         waitpid(w->pid, NULL, WNOHANG);
     }
