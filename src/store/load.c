@@ -71,7 +71,8 @@ static int read_list(struct reader *r, int64_t key, void *to, size_t size, unsig
 
 static int out_of_range(struct reader *r, const char *what, int64_t key)
 {
-    return error_set(r->err, ERROR_STORE, "%s: table %s holds the %s %" PRId64 ", which makes no sense",
+    return error_set(r->err, ERROR_STORE,
+                     "%s: table %s holds the %s %" PRId64 ", which makes no sense",
                      sqlite3_db_filename(r->db, "main"), r->table->name, what, key);
 }
 
@@ -86,7 +87,8 @@ int load_names(sqlite3 *db, struct names *names, const char *sql, struct error *
         if (!text || !names_add(names, text))
             result = error_set(err, ERROR_NO_MEMORY, "out of memory for the names of the state");
         else if (sqlite3_column_int64(stmt, 0) != names->first + names->n - 1)
-            result = error_set(err, ERROR_STORE, "%s: the number of \"%.60s\" is missing its forerunners",
+            result = error_set(err, ERROR_STORE,
+                               "%s: the number of \"%.60s\" is missing its forerunners",
                                sqlite3_db_filename(db, "main"), text);
     }
     if (result == 0 && step != SQLITE_DONE)
@@ -311,7 +313,8 @@ static int read_past(struct history *h, struct store_past *p)
 static int history_open(struct history *h, uint32_t id, const char *owner, size_t limit)
 {
     static const char sql[] =
-        "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, exit_status "
+        "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "
+        "exit_status "
         "FROM leases LEFT JOIN lease_text USING (lease) "
         "WHERE (?1 = 0 OR lease = ?1) AND (?2 IS NULL OR owner = ?2) ORDER BY lease DESC LIMIT ?3";
     sqlite3 *db = h->base.db;

@@ -300,8 +300,11 @@ static int tell(struct memory *m, const struct past *from, struct past_boards *p
                 int (*visit)(const struct store_past *p, void *arg), void *arg, struct error *err)
 {
     struct store_past p = {
-        .lease = from->lease, .asked_wall = from->asked, .started_wall = from->started,
-        .ended_wall = from->ended, .exit_status = from->exit_status,
+        .lease = from->lease,
+        .asked_wall = from->asked,
+        .started_wall = from->started,
+        .ended_wall = from->ended,
+        .exit_status = from->exit_status,
         .command = strdup(from->command ? from->command : ""),
         .profile = strdup(from->profile ? from->profile : ""),
     };
@@ -374,9 +377,19 @@ static void close_memory(struct store *s)
 }
 
 static const struct store_ops ops = {
-    .close = close_memory, .load = load, .begin = begin, .write = write_change,
-    .set_boot = set_boot, .set_text = set_text, .set_exit = set_exit, .audit = audit,
-    .save = save_name, .commit = commit, .rollback = forget, .history = history, .prune = prune,
+    .close = close_memory,
+    .load = load,
+    .begin = begin,
+    .write = write_change,
+    .set_boot = set_boot,
+    .set_text = set_text,
+    .set_exit = set_exit,
+    .audit = audit,
+    .save = save_name,
+    .commit = commit,
+    .rollback = forget,
+    .history = history,
+    .prune = prune,
 };
 
 int store_open_memory(struct store **ret, struct error *err)

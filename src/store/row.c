@@ -115,8 +115,7 @@ bool row_bind(sqlite3_stmt *stmt, int first, const struct row_table *t, const vo
         case ROW_WORD: {
             uint64_t word = (uint64_t)number_of(c, member);
             good = word < c->word_n && c->words[word] &&
-                   sqlite3_bind_text(stmt, at, c->words[word], -1,
-                                                         SQLITE_STATIC) == SQLITE_OK;
+                   sqlite3_bind_text(stmt, at, c->words[word], -1, SQLITE_STATIC) == SQLITE_OK;
             break;
         }
         case ROW_TEXT:
@@ -142,7 +141,8 @@ static bool put_number(const struct column *c, int64_t value, void *to)
     unsigned bits = (unsigned)c->size * 8;
     if (bits < 64) {
         int64_t least = c->kind == ROW_INT ? -(INT64_C(1) << (bits - 1)) : 0;
-        int64_t most = c->kind == ROW_INT ? (INT64_C(1) << (bits - 1)) - 1 : (INT64_C(1) << bits) - 1;
+        int64_t most =
+            c->kind == ROW_INT ? (INT64_C(1) << (bits - 1)) - 1 : (INT64_C(1) << bits) - 1;
         if (value < least || value > most)
             return false;
     }
@@ -252,8 +252,9 @@ int row_read(sqlite3_stmt *stmt, const struct row_table *t, void *to, const stru
         const char *text = (const char *)sqlite3_column_text(stmt, at);
         size_t size = (size_t)sqlite3_column_bytes(stmt, at);
         if (!text || !read_column(c, number, text, size, (char *)to + c->offset, names))
-            return error_set(err, ERROR_STORE, "table %s holds \"%.40s\" as %s, which makes no sense",
-                             t->name, text ? text : "", c->name);
+            return error_set(err, ERROR_STORE,
+                             "table %s holds \"%.40s\" as %s, which makes no sense", t->name,
+                             text ? text : "", c->name);
     }
     return 0;
 }

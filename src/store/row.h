@@ -40,7 +40,8 @@ struct row_table {
 };
 
 /* SQL text, owned by the caller; NULL without memory. The upsert binds keys first, then columns in
- * order. The select gives columns in order and then the last key; `tail` follows the table's name. */
+ * order. The select gives columns in order and then the last key; `tail` follows the table's name.
+ */
 char *row_upsert_sql(const struct row_table *t);
 char *row_select_sql(const struct row_table *t, const char *tail);
 

@@ -29,12 +29,15 @@ int schema_error(sqlite3 *db, const char *what, struct error *err)
     if (primary == SQLITE_NOMEM)
         return error_set(err, ERROR_NO_MEMORY, "%s: %s: out of memory", file, what);
     if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
-        result = error_set(err, ERROR_STORE,
-                           "%s: the state is damaged (%s) and kept as it is; to start afresh, stop fettad, "
-                           "move it and its -wal and -shm files away and start again: slices still on the "
-                           "GPUs are then shown as foreign", file, sqlite3_errmsg(db));
+        result = error_set(
+            err, ERROR_STORE,
+            "%s: the state is damaged (%s) and kept as it is; to start afresh, stop fettad, "
+            "move it and its -wal and -shm files away and start again: slices still on the "
+            "GPUs are then shown as foreign",
+            file, sqlite3_errmsg(db));
     else if (primary == SQLITE_FULL)
-        result = error_set(err, ERROR_STORE, "%s: %s: the disk is full, free space on it", file, what);
+        result =
+            error_set(err, ERROR_STORE, "%s: %s: the disk is full, free space on it", file, what);
     else
         result = error_set(err, ERROR_STORE, "%s: %s: %s (%s)", file, what, sqlite3_errmsg(db),
                            sqlite3_errstr(code));
@@ -71,11 +74,12 @@ static int check_one(sqlite3 *db, const char *sql, struct error *err)
         result = schema_error(db, "cannot check the state", err);
     } else if (strcmp(said, "ok") != 0) {
         const char *line = strrchr(said, '\n');
-        result = error_set(err, ERROR_STORE,
-                           "%s: the state is damaged (%.80s) and kept as it is; to start afresh, stop fettad, "
-                           "move it and its -wal and -shm files away and start again: slices still on the "
-                           "GPUs are then shown as foreign",
-                           sqlite3_db_filename(db, "main"), line ? line + 1 : said);
+        result = error_set(
+            err, ERROR_STORE,
+            "%s: the state is damaged (%.80s) and kept as it is; to start afresh, stop fettad, "
+            "move it and its -wal and -shm files away and start again: slices still on the "
+            "GPUs are then shown as foreign",
+            sqlite3_db_filename(db, "main"), line ? line + 1 : said);
     }
     sqlite3_finalize(stmt);
     return result;
@@ -84,8 +88,9 @@ static int check_one(sqlite3 *db, const char *sql, struct error *err)
 static int check_sound(sqlite3 *db, struct error *err)
 {
     static const char *const present[] = {
-        "PRAGMA quick_check('meta')",  "PRAGMA quick_check('boards')", "PRAGMA quick_check('profiles')",
-        "PRAGMA quick_check('policy')", "PRAGMA quick_check('gpus')", "PRAGMA quick_check('seats')"};
+        "PRAGMA quick_check('meta')",     "PRAGMA quick_check('boards')",
+        "PRAGMA quick_check('profiles')", "PRAGMA quick_check('policy')",
+        "PRAGMA quick_check('gpus')",     "PRAGMA quick_check('seats')"};
     struct stat st;
     if (stat(sqlite3_db_filename(db, "main"), &st) == 0 && st.st_size <= CHECK_WHOLE)
         return check_one(db, "PRAGMA quick_check(1)", err);
@@ -166,7 +171,8 @@ static int migrate(sqlite3 *db, int64_t from, int version, const char *const *st
     return result;
 }
 
-/* Reads only; after it the file may be written. *ret_version is -1 for a file with nothing in it. */
+/* Reads only; after it the file may be written. *ret_version is -1 for a file with nothing in it.
+ */
 static int look(sqlite3 *db, int version, int64_t *ret_version, struct error *err)
 {
     int64_t objects = 0, application = 0;
@@ -183,11 +189,14 @@ static int look(sqlite3 *db, int version, int64_t *ret_version, struct error *er
         return 0;
     }
     if (application != SCHEMA_APPLICATION)
-        return error_set(err, ERROR_STORE, "%s is a database of another program, not fetta's state; move "
-                         "it away or name another file", path);
+        return error_set(err, ERROR_STORE,
+                         "%s is a database of another program, not fetta's state; move "
+                         "it away or name another file",
+                         path);
     if (*ret_version > version)
         return error_set(err, ERROR_STORE,
-                         "%s was written by a newer fetta (schema %" PRId64 ", this one knows %d); install "
+                         "%s was written by a newer fetta (schema %" PRId64
+                         ", this one knows %d); install "
                          "that version again, or move the file away to start afresh",
                          path, *ret_version, version);
     return check_sound(db, err);
@@ -202,7 +211,8 @@ int schema_open(const char *path, int version, const char *const *steps, sqlite3
         return result;
     sqlite3 *db = NULL;
     int64_t found = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
         result = db ? schema_error(db, "cannot open the state", err)
                     : error_set(err, ERROR_NO_MEMORY, "out of memory");
         sqlite3_close(db);
@@ -211,8 +221,9 @@ int schema_open(const char *path, int version, const char *const *steps, sqlite3
     (void)sqlite3_busy_timeout(db, 2000);
     result = look(db, version, &found, err);
     if (result == 0)
-        result = schema_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-                                 "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
+        result = schema_exec(db,
+                             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+                             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
                              "cannot open the state", err);
     if (result == 0 && found < 0)
         result = make_schema(db, err);

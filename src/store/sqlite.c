@@ -13,9 +13,31 @@
 #include <string.h>
 
 enum statement {
-    S_BEGIN, S_COMMIT, S_ROLLBACK, S_BOARD, S_PROFILE, S_PROFILE_TRIM, S_POLICY, S_GPU, S_SEAT,
-    S_SEAT_TRIM, S_LEASE, S_SLICE, S_SLICE_TRIM, S_WALL, S_NEXT_ID, S_BOOT, S_TEXT, S_EXIT, S_AUDIT,
-    S_NAME, S_SLOT, S_PRUNE_TEXT, S_PRUNE, S_PRUNE_AUDIT, S_N,
+    S_BEGIN,
+    S_COMMIT,
+    S_ROLLBACK,
+    S_BOARD,
+    S_PROFILE,
+    S_PROFILE_TRIM,
+    S_POLICY,
+    S_GPU,
+    S_SEAT,
+    S_SEAT_TRIM,
+    S_LEASE,
+    S_SLICE,
+    S_SLICE_TRIM,
+    S_WALL,
+    S_NEXT_ID,
+    S_BOOT,
+    S_TEXT,
+    S_EXIT,
+    S_AUDIT,
+    S_NAME,
+    S_SLOT,
+    S_PRUNE_TEXT,
+    S_PRUNE,
+    S_PRUNE_AUDIT,
+    S_N,
 };
 
 /* Text, or a table whose upsert it is. */
@@ -36,27 +58,33 @@ static const struct {
     [S_LEASE] = {NULL, &table_leases},
     [S_SLICE] = {NULL, &table_slices},
     [S_SLICE_TRIM] = {"DELETE FROM lease_slices WHERE lease = ? AND n >= ?", NULL},
-    [S_WALL] = {"UPDATE leases SET"
-                " asked_wall = CASE asked_wall WHEN 0 THEN ?2 ELSE asked_wall END,"
-                " started_wall = CASE WHEN started_wall = 0 AND started_at <> 0 THEN ?2"
-                " ELSE started_wall END,"
-                " ended_wall = CASE WHEN ended_wall = 0 AND state = 'ended' THEN ?2 ELSE ended_wall END"
-                " WHERE lease = ?1", NULL},
+    [S_WALL] =
+        {"UPDATE leases SET"
+         " asked_wall = CASE asked_wall WHEN 0 THEN ?2 ELSE asked_wall END,"
+         " started_wall = CASE WHEN started_wall = 0 AND started_at <> 0 THEN ?2"
+         " ELSE started_wall END,"
+         " ended_wall = CASE WHEN ended_wall = 0 AND state = 'ended' THEN ?2 ELSE ended_wall END"
+         " WHERE lease = ?1",
+         NULL},
     [S_NEXT_ID] = {"UPDATE meta SET next_id = ?", NULL},
     [S_BOOT] = {"UPDATE meta SET boot_id = ?", NULL},
     [S_TEXT] = {"INSERT INTO lease_text (lease, command, place, profile) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (lease) DO UPDATE SET command = excluded.command,"
-                " place = excluded.place, profile = excluded.profile", NULL},
+                " place = excluded.place, profile = excluded.profile",
+                NULL},
     [S_EXIT] = {"UPDATE leases SET exit_status = ?2 WHERE lease = ?1", NULL},
     [S_AUDIT] = {"INSERT INTO audit (wall, lease, uid, what) VALUES (?, ?, ?, ?)", NULL},
     [S_NAME] = {"INSERT INTO names (number, text) VALUES (?, ?)", NULL},
     [S_SLOT] = {"INSERT INTO slots (slot, uuid) VALUES (?, ?)", NULL},
     [S_PRUNE_TEXT] = {"DELETE FROM lease_text WHERE lease IN (SELECT lease FROM leases"
-                      " WHERE state = 'ended' AND ended_wall < ?1 ORDER BY ended_wall LIMIT ?2)", NULL},
+                      " WHERE state = 'ended' AND ended_wall < ?1 ORDER BY ended_wall LIMIT ?2)",
+                      NULL},
     [S_PRUNE] = {"DELETE FROM leases WHERE lease IN (SELECT lease FROM leases"
-                 " WHERE state = 'ended' AND ended_wall < ?1 ORDER BY ended_wall LIMIT ?2)", NULL},
+                 " WHERE state = 'ended' AND ended_wall < ?1 ORDER BY ended_wall LIMIT ?2)",
+                 NULL},
     [S_PRUNE_AUDIT] = {"DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE wall < ?1"
-                       " ORDER BY wall LIMIT ?2)", NULL},
+                       " ORDER BY wall LIMIT ?2)",
+                       NULL},
 };
 
 struct sqlite {
@@ -107,7 +135,8 @@ static int upsert(struct sqlite *s, enum statement which, int64_t key, int64_t s
     if (!good || !row_bind(s->at[which], first, t, from, &s->store.names))
         return sqlite3_errcode(s->db) == SQLITE_NOMEM
                    ? schema_error(s->db, doing, err)
-                   : error_set(err, ERROR_STORE, "a row of %s has a value that cannot be written", t->name);
+                   : error_set(err, ERROR_STORE, "a row of %s has a value that cannot be written",
+                               t->name);
     return run(s, which, err);
 }
 
@@ -141,8 +170,9 @@ static int write_change(struct store *store, const struct change *c, int64_t wal
         return write_lease(s, &c->lease, wall, err);
     case CHANGE_GPU:
         result = upsert(s, S_GPU, c->gpu.slot, 0, &c->gpu, err);
-        return result ? result : upsert_list(s, S_SEAT, S_SEAT_TRIM, c->gpu.slot, c->gpu.seats,
-                                             sizeof(c->gpu.seats[0]), c->gpu.seat_n, err);
+        return result ? result
+                      : upsert_list(s, S_SEAT, S_SEAT_TRIM, c->gpu.slot, c->gpu.seats,
+                                    sizeof(c->gpu.seats[0]), c->gpu.seat_n, err);
     case CHANGE_BOARD:
         result = upsert(s, S_BOARD, c->board.index, 0, &c->board.board, err);
         return result ? result
@@ -154,7 +184,8 @@ static int write_change(struct store *store, const struct change *c, int64_t wal
     case CHANGE_NEXT_ID:
         return run_numbers(s, S_NEXT_ID, c->next_id, 0, err);
     }
-    return error_set(err, ERROR_STORE, "a change of the unknown kind %d cannot be written", c->kind);
+    return error_set(err, ERROR_STORE, "a change of the unknown kind %d cannot be written",
+                     c->kind);
 }
 
 static int set_boot(struct store *store, const char *boot_id, struct error *err)
@@ -192,7 +223,8 @@ static int audit(struct store *store, int64_t wall, uint32_t lease, uint32_t uid
     sqlite3_stmt *stmt = s->at[S_AUDIT];
     if (sqlite3_bind_int64(stmt, 1, wall) != SQLITE_OK ||
         sqlite3_bind_int64(stmt, 2, lease) != SQLITE_OK ||
-        sqlite3_bind_int64(stmt, 3, uid) != SQLITE_OK || bind_text(s, S_AUDIT, 4, what) != SQLITE_OK)
+        sqlite3_bind_int64(stmt, 3, uid) != SQLITE_OK ||
+        bind_text(s, S_AUDIT, 4, what) != SQLITE_OK)
         return schema_error(s->db, doing, err);
     return run(s, S_AUDIT, err);
 }
@@ -266,9 +298,19 @@ static void close_db(struct store *store)
 }
 
 static const struct store_ops ops = {
-    .close = close_db, .load = load, .begin = begin, .write = write_change, .set_boot = set_boot,
-    .set_text = set_text, .set_exit = set_exit, .audit = audit, .save = save_name, .commit = commit,
-    .rollback = rollback, .history = history, .prune = prune,
+    .close = close_db,
+    .load = load,
+    .begin = begin,
+    .write = write_change,
+    .set_boot = set_boot,
+    .set_text = set_text,
+    .set_exit = set_exit,
+    .audit = audit,
+    .save = save_name,
+    .commit = commit,
+    .rollback = rollback,
+    .history = history,
+    .prune = prune,
 };
 
 static int prepare(struct sqlite *s, struct error *err)
@@ -296,9 +338,11 @@ int store_open_sqlite(const char *path, struct store **ret, struct error *err)
     if (result == 0)
         result = prepare(s, err);
     if (result == 0)
-        result = load_names(s->db, &s->store.names, "SELECT number, text FROM names ORDER BY number", err);
+        result = load_names(s->db, &s->store.names,
+                            "SELECT number, text FROM names ORDER BY number", err);
     if (result == 0)
-        result = load_names(s->db, &s->store.slots, "SELECT slot, uuid FROM slots ORDER BY slot", err);
+        result =
+            load_names(s->db, &s->store.slots, "SELECT slot, uuid FROM slots ORDER BY slot", err);
     if (result != 0)
         store_close(&s->store);
     else

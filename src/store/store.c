@@ -171,8 +171,7 @@ const char *store_gpu_uuid(struct store *s, uint16_t slot)
 }
 
 int store_history(struct store *s, uint32_t id, const struct owner *owner, size_t limit,
-                  int (*visit)(const struct store_past *p, void *arg), void *arg,
-                  struct error *err)
+                  int (*visit)(const struct store_past *p, void *arg), void *arg, struct error *err)
 {
     return s->ops->history(s, id, owner, limit, visit, arg, err);
 }

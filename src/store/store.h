@@ -12,17 +12,17 @@ struct store;
 /* Texts that belong to a lease but not to the engine's world. */
 struct store_text {
     uint32_t lease;
-    const char *command;  /* as typed, joined; "" if none */
-    const char *place;    /* door and host it came from: "run", "lease", "api" */
-    const char *profile;  /* as asked: "1g.10gb", "18GiB 2/7", "2 GPUs" */
+    const char *command; /* as typed, joined; "" if none */
+    const char *place;   /* door and host it came from: "run", "lease", "api" */
+    const char *profile; /* as asked: "1g.10gb", "18GiB 2/7", "2 GPUs" */
 };
 
 /* One past or present lease as history shows it. */
 struct store_past {
     struct lease lease;
-    char *command, *profile, *slices; /* owned by the row, freed by store_past_done */
+    char *command, *profile, *slices;             /* owned by the row, freed by store_past_done */
     int64_t asked_wall, started_wall, ended_wall; /* ns since the epoch, 0 = not */
-    int exit_status;                  /* -1 unknown */
+    int exit_status;                              /* -1 unknown */
 };
 void store_past_done(struct store_past *p);
 

@@ -14,8 +14,8 @@
 
 static struct {
     unsigned writes, syncs;
-    long fail_at;   /* calls until one fails; negative: none does */
-    bool for_ever;  /* ... and all after it */
+    long fail_at;  /* calls until one fails; negative: none does */
+    bool for_ever; /* ... and all after it */
     int code;
 } disk = {.fail_at = -1};
 
@@ -313,7 +313,8 @@ TEST(a_start_costs_the_same_with_ten_thousand_past_leases)
     const struct changes one = {.n = 1, .room = 1, .at = c};
     for (uint32_t id = 2; id < 10002; id++) {
         c->kind = CHANGE_LEASE;
-        c->lease = (struct lease){.id = id, .state = LEASE_ENDED, .owner = {OWNER_UID, id}, .slice_n = 1};
+        c->lease =
+            (struct lease){.id = id, .state = LEASE_ENDED, .owner = {OWNER_UID, id}, .slice_n = 1};
         const struct store_text text = {id, "python train.py --epochs 100", "run", "1g.10gb"};
         if (store_write(s, &one, id, &err) != 0 || store_set_text(s, &text, &err) != 0)
             TAP_FAIL("%s", err.text);
@@ -324,7 +325,8 @@ TEST(a_start_costs_the_same_with_ten_thousand_past_leases)
     unsigned after = rows_applied(f.file, &memory_after);
     CHECK_INT(before, ==, 3);
     CHECK_INT(after, ==, 3);
-    printf("# SQLite's memory after loading: %d bytes, with the past %d\n", memory_before, memory_after);
+    printf("# SQLite's memory after loading: %d bytes, with the past %d\n", memory_before,
+           memory_after);
     CHECK_INT(memory_after, <, memory_before * 2);
 }
 

@@ -182,8 +182,8 @@ static void promise_history(struct store *s)
 
 static void all_promises(int (*make)(struct store **ret, const char *path))
 {
-    static void (*const promises[])(struct store *s) = {promise_names, promise_transactions,
-                                                        promise_history};
+    static void (*const promises[])(struct store * s) = {promise_names, promise_transactions,
+                                                         promise_history};
     for (unsigned i = 0; i <= ARRAY_LEN(promises); i++) {
         FOLDER f = folder_new();
         struct store *s = NULL;
@@ -297,7 +297,8 @@ static void shell(const char *path, const char *sql)
 {
     sqlite3 *db = NULL;
     char *wrong = NULL;
-    if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, &wrong) != SQLITE_OK)
+    if (sqlite3_open(path, &db) != SQLITE_OK ||
+        sqlite3_exec(db, sql, NULL, NULL, &wrong) != SQLITE_OK)
         TAP_FAIL("%s: %s", sql, wrong ? wrong : "cannot open");
     sqlite3_free(wrong);
     sqlite3_close(db);
@@ -333,11 +334,14 @@ TEST(what_is_not_ours_is_refused_and_kept)
 
 TEST(rows_that_make_no_sense_are_refused)
 {
-    static const char *const bad[] = {
-        "UPDATE leases SET state = 'happy'", "UPDATE leases SET count = 256",
-        "UPDATE leases SET gpu = -40000", "UPDATE leases SET owner = 'kube:nobody'",
-        "UPDATE leases SET owner = 'uid:4294967296'", "UPDATE leases SET profile_on = '1,2'",
-        "UPDATE leases SET lease = 5000000000", "UPDATE leases SET lease = -1"};
+    static const char *const bad[] = {"UPDATE leases SET state = 'happy'",
+                                      "UPDATE leases SET count = 256",
+                                      "UPDATE leases SET gpu = -40000",
+                                      "UPDATE leases SET owner = 'kube:nobody'",
+                                      "UPDATE leases SET owner = 'uid:4294967296'",
+                                      "UPDATE leases SET profile_on = '1,2'",
+                                      "UPDATE leases SET lease = 5000000000",
+                                      "UPDATE leases SET lease = -1"};
     struct change c = {.kind = CHANGE_LEASE, .lease = {.id = 1, .count = 1}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         FOLDER f = folder_new();
@@ -388,7 +392,8 @@ TEST(random_damage)
         char boot[64];
         AUTO_FREE struct world *w = fake_world();
         struct store *opened = NULL;
-        bool good = store_open_sqlite(f.file, &opened, &err) == 0 && store_load(opened, w, boot, &err) == 0;
+        bool good =
+            store_open_sqlite(f.file, &opened, &err) == 0 && store_load(opened, w, boot, &err) == 0;
         refusals += !good;
         if (!good && !err.text[0])
             TAP_FAIL("round %u: refused without a word", round);
@@ -400,8 +405,10 @@ TEST(random_damage)
 
 TEST(older_schema_is_brought_forward_after_a_copy)
 {
-    static const char *const good[] = {"", "ALTER TABLE gpus ADD COLUMN mood TEXT; UPDATE gpus SET mood = 'fine'"};
-    static const char *const bad[] = {"", "ALTER TABLE gpus ADD COLUMN mood TEXT; SELECT nonsense FROM nowhere"};
+    static const char *const good[] = {
+        "", "ALTER TABLE gpus ADD COLUMN mood TEXT; UPDATE gpus SET mood = 'fine'"};
+    static const char *const bad[] = {
+        "", "ALTER TABLE gpus ADD COLUMN mood TEXT; SELECT nonsense FROM nowhere"};
     FOLDER f = folder_new();
     struct error err = {0};
     sqlite3 *db = NULL;
@@ -427,8 +434,10 @@ TEST(columns_read_as_words)
     FOLDER f = folder_new();
     struct error err = {0};
     struct store *s = open_file(f.file);
-    struct change c = {.kind = CHANGE_LEASE, .lease = {.id = 3, .state = LEASE_ENDED, .owner = {OWNER_UID, 1000},
-                                                       .why = LEASE_WHY_VANISHED}};
+    struct change c = {
+        .kind = CHANGE_LEASE,
+        .lease = {
+            .id = 3, .state = LEASE_ENDED, .owner = {OWNER_UID, 1000}, .why = LEASE_WHY_VANISHED}};
     REQUIRE(s);
     CHECK_INT(fake_write(s, &c, 1, &err), ==, 0);
     /* While the store is open: the shell may look. */
@@ -437,7 +446,8 @@ TEST(columns_read_as_words)
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
     CHECK_INT(sqlite3_open(f.file, &db), ==, SQLITE_OK);
-    REQUIRE(sqlite3_prepare_v2(db, "SELECT owner || ' ' || why FROM leases", -1, &stmt, NULL) == SQLITE_OK);
+    REQUIRE(sqlite3_prepare_v2(db, "SELECT owner || ' ' || why FROM leases", -1, &stmt, NULL) ==
+            SQLITE_OK);
     REQUIRE(sqlite3_step(stmt) == SQLITE_ROW);
     CHECK_STR((const char *)sqlite3_column_text(stmt, 0), "uid:1000 vanished");
     sqlite3_finalize(stmt);

@@ -63,29 +63,44 @@ static bool same_row(const struct row_table *t, const void *a, const void *b)
     return true;
 }
 
+static bool same_list(const struct row_table *t, const void *a, const void *b, size_t size,
+                      unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!same_row(t, (const char *)a + i * size, (const char *)b + i * size))
+            return false;
+    return true;
+}
+
+static bool same_board(const struct board *a, const struct board *b)
+{
+    return a->profile_n == b->profile_n && same_row(&table_boards, a, b) &&
+           same_list(&table_profiles, a->profiles, b->profiles, sizeof(a->profiles[0]),
+                     a->profile_n);
+}
+
+static bool same_gpu(const struct gpu *a, const struct gpu *b)
+{
+    return a->slot == b->slot && a->seat_n == b->seat_n && same_row(&table_gpus, a, b) &&
+           same_list(&table_seats, a->seats, b->seats, sizeof(a->seats[0]), a->seat_n);
+}
+
+static bool same_lease(const struct lease *a, const struct lease *b)
+{
+    return a->id == b->id && a->slice_n == b->slice_n && same_row(&table_leases, a, b) &&
+           same_list(&table_slices, a->slices, b->slices, sizeof(a->slices[0]), a->slice_n);
+}
+
 bool fake_same(const struct world *a, const struct world *b)
 {
     bool same = a->next_id == b->next_id && same_row(&table_policy, &a->policy, &b->policy);
-    for (unsigned i = 0; i < MACHINE_BOARDS && same; i++) {
-        const struct board *x = &a->boards[i], *y = &b->boards[i];
-        same = a->has_board[i] == b->has_board[i] && x->profile_n == y->profile_n &&
-               same_row(&table_boards, x, y);
-        for (unsigned k = 0; k < x->profile_n && same; k++)
-            same = same_row(&table_profiles, &x->profiles[k], &y->profiles[k]);
-    }
-    for (unsigned i = 0; i < 4 && same; i++) {
-        const struct gpu *x = &a->gpus[i], *y = &b->gpus[i];
-        same = a->has_gpu[i] == b->has_gpu[i] && x->slot == y->slot && x->seat_n == y->seat_n &&
-               same_row(&table_gpus, x, y);
-        for (unsigned k = 0; k < x->seat_n && same; k++)
-            same = same_row(&table_seats, &x->seats[k], &y->seats[k]);
-    }
-    for (unsigned i = 0; i < FAKE_LEASES && same; i++) {
-        const struct lease *x = &a->leases[i], *y = &b->leases[i];
-        same = x->id == y->id && x->slice_n == y->slice_n && same_row(&table_leases, x, y);
-        for (unsigned k = 0; k < x->slice_n && same; k++)
-            same = same_row(&table_slices, &x->slices[k], &y->slices[k]);
-    }
+    for (unsigned i = 0; i < MACHINE_BOARDS; i++)
+        same =
+            same && a->has_board[i] == b->has_board[i] && same_board(&a->boards[i], &b->boards[i]);
+    for (unsigned i = 0; i < 4; i++)
+        same = same && a->has_gpu[i] == b->has_gpu[i] && same_gpu(&a->gpus[i], &b->gpus[i]);
+    for (unsigned i = 0; i < FAKE_LEASES; i++)
+        same = same && same_lease(&a->leases[i], &b->leases[i]);
     return same;
 }
 

@@ -18,7 +18,10 @@ struct world {
     size_t applied;
 };
 
+/* An empty one, freed with free; NULL without memory. */
 struct world *fake_world(void);
+
+/* Remembers one row; an ended lease is forgotten. */
 void fake_apply(struct world *w, const struct change *c);
 
 /* Whether two worlds hold the same, column by column; says the first difference. */
@@ -39,7 +42,10 @@ struct folder {
     char path[64], file[96];
 };
 
+/* Makes it under /tmp, or aborts. */
 struct folder folder_new(void);
+
+/* Removes it with the files a store leaves there. */
 void folder_done(struct folder *f);
 
 #define FOLDER CLEANUP(folder_done) struct folder

@@ -13,8 +13,10 @@ enum { FLOW_MAX = 16 };
 
 static bool plain(const char *text)
 {
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
-    static const char *const words[] = {"y", "n", "yes", "no", "on", "off"}; /* YAML 1.1's booleans */
+    static const char safe[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+    static const char *const words[] = {"y",  "n",  "yes",
+                                        "no", "on", "off"}; /* YAML 1.1's booleans */
     if (!isalnum((unsigned char)text[0]) && text[0] != '_' && text[0] != '/')
         return false;
     if (text[strspn(text, safe)] != '\0' || scalar_read(text, NULL) != SCALAR_TEXT)
@@ -130,7 +132,8 @@ static void block_out(struct str *out, const json_t *value, unsigned depth, bool
     const char *key;
     json_t *member;
     bool first = true;
-    json_object_foreach ((json_t *)value, key, member) {
+    json_object_foreach((json_t *)value, key, member)
+    {
         indent_out(out, inline_first && first ? 0 : depth);
         text_out(out, key);
         str_add(out, ":");

@@ -237,7 +237,7 @@ int field_value(const struct field_at *at, const json_t *value, const struct fie
 static int unknown_key(const struct field_at *at, const json_t *object, const char *key,
                        const struct field *fields, size_t n, struct error *err)
 {
-    const char *names[FIELDS_MAX];
+    const char *names[FIELDS_MAX] = {0};
     for (size_t i = 0; i < n; i++)
         names[i] = fields[i].name;
     const char *near = str_nearest(key, names, n);
@@ -277,7 +277,8 @@ int field_read(const struct field_at *at, const json_t *object, const struct fie
                          n);
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         size_t i = 0;
         while (i < n && strcmp(fields[i].name, key) != 0)
             i++;

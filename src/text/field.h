@@ -37,18 +37,18 @@ enum field_type {
 struct field {
     const char *name;
     enum field_type type;
-    void *into;       /* of the type above; NULL only checks */
+    void *into; /* of the type above; NULL only checks */
     bool required;
-    bool never;       /* FIELD_DURATION: "never" gives TIME_NEVER */
+    bool never; /* FIELD_DURATION: "never" gives TIME_NEVER */
     int64_t min, max;
-    bool *found;      /* set to whether the key was there; may be NULL */
+    bool *found; /* set to whether the key was there; may be NULL */
 };
 
 /* Where a value is, as a chain up to the root; values on the stack of the reader. */
 struct field_at {
     const struct field_at *above;
-    const json_t *in;          /* container of this value, NULL for the root */
-    const char *key;           /* its key in an object, NULL in a list */
+    const json_t *in; /* container of this value, NULL for the root */
+    const char *key;  /* its key in an object, NULL in a list */
     size_t index;
     const struct marks *marks; /* NULL for JSON */
     const char *what;          /* root: names the document: "request", "/etc/fetta/fetta.yaml" */
@@ -62,8 +62,8 @@ struct field_at field_index(const struct field_at *above, const json_t *in, size
 int field_read(const struct field_at *at, const json_t *object, const struct field *fields,
                size_t n, struct error *err);
 
-/* Reads one value (not null) that is at `at` as the type of `f`, whose name is not used: for lists and
- * for objects whose keys are names. */
+/* Reads one value (not null) that is at `at` as the type of `f`, whose name is not used: for lists
+ * and for objects whose keys are names. */
 int field_value(const struct field_at *at, const json_t *value, const struct field *f,
                 struct error *err);
 

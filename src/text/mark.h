@@ -11,9 +11,9 @@
 #include <stddef.h>
 
 struct mark {
-    const json_t *in;  /* the container, NULL for the root */
-    char *key;         /* in an object; NULL in a list */
-    size_t index;      /* in a list */
+    const json_t *in;              /* the container, NULL for the root */
+    char *key;                     /* in an object; NULL in a list */
+    size_t index;                  /* in a list */
     unsigned key_line, key_column; /* 1-based; of the value itself in a list */
     unsigned line, column;
 };

@@ -29,11 +29,13 @@ struct table_look {
     unsigned width; /* columns; 0 = as wide as it gets */
 };
 
-/* The look for a descriptor: colour when it is a terminal, NO_COLOR is unset or empty and TERM is not
- * "dumb"; UTF-8 when the locale is (call setlocale first); the terminal's width, 0 for no terminal. */
+/* The look for a descriptor: colour when it is a terminal, NO_COLOR is unset or empty and TERM is
+ * not "dumb"; UTF-8 when the locale is (call setlocale first); the terminal's width, 0 for no
+ * terminal. */
 struct table_look table_look(int fd);
 
-/* Appends `text` in a style, or just `text` when the look has no colour. Control characters become '?'. */
+/* Appends `text` in a style, or just `text` when the look has no colour. Control characters become
+ * '?'. */
 void table_styled(struct str *out, const struct table_look *look, enum table_style style,
                   const char *text);
 
@@ -73,7 +75,8 @@ void table_done(struct table *t);
 struct table_segment {
     unsigned start, size; /* memory slices */
     const char *label;    /* "1g.10gb" */
-    const char *under;    /* "alice": beside the label, or below it when there are two lines; or NULL */
+    const char
+        *under; /* "alice": beside the label, or below it when there are two lines; or NULL */
     enum table_style style;
 };
 
@@ -83,7 +86,7 @@ struct table_segment {
  *     │1g.10gb alice│3g.40gb bob                │·············│
  *
  * Segments are in order of start; one that overlaps the one before or the end is left out. Free
- * slices are dots. Texts that do not fit are cut. In ASCII the frame is | and the dots are full stops.
- * Each slice is as wide as look->width allows (width 0: 80 columns), at least 2. */
+ * slices are dots. Texts that do not fit are cut. In ASCII the frame is | and the dots are full
+ * stops. Each slice is as wide as look->width allows (width 0: 80 columns), at least 2. */
 void table_bar(struct str *out, const struct table_look *look, unsigned indent, unsigned lines,
                unsigned slices, const struct table_segment *segments, size_t n);

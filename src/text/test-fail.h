@@ -46,7 +46,8 @@ char *__wrap_strdup(const char *s)
 }
 
 /* Calls `work` with the 0th, 1st, ... allocation failing until a run meets no failure; that run's
- * result is returned, and *ret_failures says how many runs did fail. `work` returns 0 for success. */
+ * result is returned, and *ret_failures says how many runs did fail. `work` returns 0 for success.
+ */
 static inline int fail_each(int (*work)(void), unsigned *ret_failures)
 {
     json_set_alloc_funcs(malloc, free);

@@ -76,7 +76,8 @@ TEST(malformed_json_has_line_and_column)
     const char *text = "{\n  \"count\": 3,\n  \"x\" 4\n}";
     CHECK_INT(json_parse(text, strlen(text), "request", &tree, &err), ==, -ERROR_INVALID);
     CHECK_HAS(err.text, "request: line 3, column 7: ");
-    wrong("{\"count\": 1, \"count\": 2}", "request: line 1, column 20: duplicate object key near '\"count\"'");
+    wrong("{\"count\": 1, \"count\": 2}",
+          "request: line 1, column 20: duplicate object key near '\"count\"'");
     CHECK_INT(json_parse("", 0, "request", &tree, &err), ==, -ERROR_INVALID);
     CHECK_INT(json_parse("1 2", 3, "request", &tree, &err), ==, -ERROR_INVALID);
     CHECK(!tree);
@@ -86,8 +87,8 @@ TEST(mistakes_are_named)
 {
     wrong("{\"count\": 1, \"profil\": \"1g\"}",
           "request: profil: unknown key, the nearest known one is \"profile\"");
-    wrong("{\"count\": 1, \"zzzzzzzzzzzz\": 1}",
-          "request: zzzzzzzzzzzz: unknown key, known here: profile movable count bytes for tags extra any");
+    wrong("{\"count\": 1, \"zzzzzzzzzzzz\": 1}", "request: zzzzzzzzzzzz: unknown key, known here: "
+                                                 "profile movable count bytes for tags extra any");
     wrong("{}", "request: the key \"count\" is missing");
     wrong("[]", "request: expected an object with keys, found a list");
     wrong("{\"count\": \"3\"}", "request: count: expected a whole number, found the text \"3\"");
@@ -96,24 +97,28 @@ TEST(mistakes_are_named)
     wrong("{\"count\": 65}", "request: count: 65 is out of range, from 1 to 64");
     wrong("{\"count\": 1, \"movable\": \"on\"}",
           "request: movable: expected true or false, found the text \"on\"");
-    wrong("{\"count\": 1, \"profile\": 7}", "request: profile: expected a string, found the number 7");
+    wrong("{\"count\": 1, \"profile\": 7}",
+          "request: profile: expected a string, found the number 7");
     wrong("{\"count\": 1, \"profile\": \"1234567890123\"}",
           "request: profile: 13 characters is too long, at most 12 are taken");
     wrong("{\"count\": 1, \"tags\": [1, 2, 3]}",
           "request: tags: 3 elements are too many, at most 2 are taken");
-    wrong("{\"count\": 1, \"extra\": []}", "request: extra: expected an object with keys, found a list");
+    wrong("{\"count\": 1, \"extra\": []}",
+          "request: extra: expected an object with keys, found a list");
     static const char *const sizes[] = {"18GB", "G", "", "-1", "1.5G", "18GiBx", "1048576G", " 1"};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         char text[64], sentence[160];
         (void)snprintf(text, sizeof(text), "{\"count\": 1, \"bytes\": \"%s\"}", sizes[i]);
-        (void)snprintf(sentence, sizeof(sentence), "request: bytes: expected a size such as \"18GiB\" "
-                                                   "or \"512M\", found the text \"%s\"", sizes[i]);
+        (void)snprintf(sentence, sizeof(sentence),
+                       "request: bytes: expected a size such as \"18GiB\" "
+                       "or \"512M\", found the text \"%s\"",
+                       sizes[i]);
         wrong(text, sentence);
     }
     wrong("{\"count\": 1, \"for\": \"soon\"}", "request: for: expected a time such as \"90s\", "
-                                              "\"1h30m\" or \"never\", found the text \"soon\"");
+                                               "\"1h30m\" or \"never\", found the text \"soon\"");
     wrong("{\"count\": 1, \"for\": -1}", "request: for: expected a time such as \"90s\", "
-                                        "\"1h30m\" or \"never\", found the number -1");
+                                         "\"1h30m\" or \"never\", found the number -1");
 }
 
 TEST(paths_reach_into_lists)
@@ -155,8 +160,9 @@ TEST(limits)
  * sanitizer build watches), and a refusal always says something. */
 TEST(random_damage)
 {
-    static const char good[] = "{\"count\": 3, \"movable\": true, \"bytes\": \"18GiB\", \"for\": \"1h30m\","
-                               " \"tags\": [1, \"\\u00e9\"], \"extra\": {\"a\": null}, \"any\": -1e5}";
+    static const char good[] =
+        "{\"count\": 3, \"movable\": true, \"bytes\": \"18GiB\", \"for\": \"1h30m\","
+        " \"tags\": [1, \"\\u00e9\"], \"extra\": {\"a\": null}, \"any\": -1e5}";
     uint64_t seed = 20240607;
     struct rng r = {seed};
     unsigned taken = 0, refused = 0;
@@ -168,7 +174,8 @@ TEST(random_damage)
             text[rng_below(&r, sizeof(good) - 1)] = (char)(rng_below(&r, 95) + 32);
         struct got g;
         struct error err = {0};
-        int result = read_text(text, rng_below(&r, 8) ? strlen(good) : rng_below(&r, sizeof(good)), &g, &err);
+        int result = read_text(text, rng_below(&r, 8) ? strlen(good) : rng_below(&r, sizeof(good)),
+                               &g, &err);
         taken += result == 0;
         refused += result != 0;
         if (result != 0 && (result != -ERROR_INVALID || !err.text[0]))
@@ -182,7 +189,8 @@ TEST(random_damage)
 
 static int parse_and_read(void)
 {
-    static const char text[] = "{\"count\": 3, \"tags\": [1, 2, \"three\"], \"extra\": {\"a\": 1.5}}";
+    static const char text[] =
+        "{\"count\": 3, \"tags\": [1, 2, \"three\"], \"extra\": {\"a\": 1.5}}";
     struct error err = {0};
     json_t *tree;
     int result = json_parse(text, sizeof(text) - 1, "x", &tree, &err);

@@ -8,7 +8,8 @@
 #include <locale.h>
 #include <unistd.h>
 
-static const struct table_look ascii = {0}, utf8 = {.utf8 = true}, colour = {.utf8 = true, .colour = true};
+static const struct table_look ascii = {0}, utf8 = {.utf8 = true},
+                               colour = {.utf8 = true, .colour = true};
 
 static void fill(struct table *t)
 {
@@ -86,15 +87,21 @@ TEST(gpu_picture)
                                       {4, 4, "3g.40gb", "bob", TABLE_PLAIN}};
     struct table_look look = {.utf8 = true, .width = 91};
     check_bar(&look, 1, 8, s, 3,
-              "  │1g.10gb al│1g.10gb ch│·····················│3g.40gb bob                                │\n");
+              "  │1g.10gb al│1g.10gb ch│·····················│3g.40gb bob                          "
+              "      │\n");
     check_bar(&look, 2, 8, s, 3,
-              "  │1g.10gb   │1g.10gb   │·····················│3g.40gb                                    │\n"
-              "  │al        │christophe│·····················│bob                                        │\n");
+              "  │1g.10gb   │1g.10gb   │·····················│3g.40gb                              "
+              "      │\n"
+              "  │al        │christophe│·····················│bob                                  "
+              "      │\n");
     look.utf8 = false;
     check_bar(&look, 1, 8, s, 3,
-              "  |1g.10gb al|1g.10gb ch|.....................|3g.40gb bob                                |\n");
+              "  |1g.10gb al|1g.10gb ch|.....................|3g.40gb bob                          "
+              "      |\n");
     check_bar(&look, 1, 8, NULL, 0,
-              "  |.......................................................................................|\n");
+              "  "
+              "|..................................................................................."
+              "....|\n");
     look.width = 12;
     check_bar(&look, 1, 8, s, 3, "  |1|1|...|3g.40gb|\n");
 }

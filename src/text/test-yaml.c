@@ -24,15 +24,18 @@ TEST(core_schema)
 {
     same("", "null");
     same("a: [1, -2, 0x10, 0o17, +3, 007]", "{\"a\": [1, -2, 16, 15, 3, 7]}");
-    same("[1.5, 1e3, .5, 1., true, False, NULL, ~, ]", "[1.5, 1000.0, 0.5, 1.0, true, false, null, null]");
-    same("['1', \"true\", yes, on, 1g.5gb, 1e, 0x, 0b1, 1_000, '']",
-         "[\"1\", \"true\", \"yes\", \"on\", \"1g.5gb\", \"1e\", \"0x\", \"0b1\", \"1_000\", \"\"]");
+    same("[1.5, 1e3, .5, 1., true, False, NULL, ~, ]",
+         "[1.5, 1000.0, 0.5, 1.0, true, false, null, null]");
+    same(
+        "['1', \"true\", yes, on, 1g.5gb, 1e, 0x, 0b1, 1_000, '']",
+        "[\"1\", \"true\", \"yes\", \"on\", \"1g.5gb\", \"1e\", \"0x\", \"0b1\", \"1_000\", \"\"]");
     same("a:\n", "{\"a\": null}");
     same("1: one\ntrue: t\n", "{\"1\": \"one\", \"true\": \"t\"}");
     same("---\na: |\n  x\n  y\n...\n", "{\"a\": \"x\\ny\\n\"}");
     same("version: v1\nmig-configs:\n  half:\n    - devices: [0, 1]\n      mig-enabled: true\n"
          "      mig-devices:\n        1g.10gb: 2\n        \"3g.40gb+me\": 1\n",
-         "{\"version\": \"v1\", \"mig-configs\": {\"half\": [{\"devices\": [0, 1], \"mig-enabled\": true,"
+         "{\"version\": \"v1\", \"mig-configs\": {\"half\": [{\"devices\": [0, 1], "
+         "\"mig-enabled\": true,"
          "\"mig-devices\": {\"1g.10gb\": 2, \"3g.40gb+me\": 1}}]}}");
 }
 
@@ -85,7 +88,8 @@ static void schema_wrong(const char *text, const char *sentence)
     struct field_at at = field_key(&root, y.root, "users");
     const char *name;
     json_t *value;
-    json_object_foreach (users, name, value) {
+    json_object_foreach(users, name, value)
+    {
         struct field_at user = field_key(&at, users, name);
         result = result ? result : field_read(&user, value, quota, 1, &err);
     }
@@ -96,37 +100,49 @@ TEST(schema_errors_have_places)
 {
     schema_wrong("privacy: on\nusers:\n  alice: {slices: 3}\n", "on");
     schema_wrong("privacy: no\n", "off");
-    schema_wrong("users:\n  alice:\n    slices: many\n", "fetta.yaml: line 3, column 13: users.alice.slices: "
-                                                        "expected a whole number, found the text \"many\"");
-    schema_wrong("users:\n  alice:\n    slces: 1\n", "fetta.yaml: line 3, column 5: users.alice.slces: "
-                                                    "unknown key, the nearest known one is \"slices\"");
-    schema_wrong("users:\n  alice: {slices: 11}\n", "fetta.yaml: line 2, column 19: users.alice.slices: "
-                                                   "11 is out of range, from 0 to 10");
-    schema_wrong("users:\n  bob: true\n  alice: true\n",
-                 "fetta.yaml: line 2, column 8: users.bob: expected an object with keys, found true");
-    schema_wrong("- 1\n", "fetta.yaml: line 1, column 1: expected an object with keys, found a list");
+    schema_wrong("users:\n  alice:\n    slices: many\n",
+                 "fetta.yaml: line 3, column 13: users.alice.slices: "
+                 "expected a whole number, found the text \"many\"");
+    schema_wrong("users:\n  alice:\n    slces: 1\n",
+                 "fetta.yaml: line 3, column 5: users.alice.slces: "
+                 "unknown key, the nearest known one is \"slices\"");
+    schema_wrong("users:\n  alice: {slices: 11}\n",
+                 "fetta.yaml: line 2, column 19: users.alice.slices: "
+                 "11 is out of range, from 0 to 10");
+    schema_wrong(
+        "users:\n  bob: true\n  alice: true\n",
+        "fetta.yaml: line 2, column 8: users.bob: expected an object with keys, found true");
+    schema_wrong("- 1\n",
+                 "fetta.yaml: line 1, column 1: expected an object with keys, found a list");
 }
 
 TEST(written_form)
 {
-    static const char json[] =
-        "{\"version\": \"v1\", \"a b\": [], \"on\": {}, \"list\": [{\"devices\": [0, 1], \"x\": {\"1g.5gb\": 2}},"
-        " \"all\", [[\"x\"]]], \"n\": null, \"r\": 1.0, \"s\": \"12\", \"q\": \"say \\\"hi\\\"\\n\"}";
+    static const char json[] = "{\"version\": \"v1\", \"a b\": [], \"on\": {}, \"list\": "
+                               "[{\"devices\": [0, 1], \"x\": {\"1g.5gb\": 2}},"
+                               " \"all\", [[\"x\"]]], \"n\": null, \"r\": 1.0, \"s\": \"12\", "
+                               "\"q\": \"say \\\"hi\\\"\\n\"}";
     struct error err = {0};
     json_t *tree;
     REQUIRE(json_parse(json, strlen(json), "x", &tree, &err) == 0);
     AUTO_FREE char *text = yaml_format(tree);
     json_decref(tree);
     REQUIRE(text);
-    CHECK_STR(text, "version: v1\n\"a b\": []\n\"on\": {}\nlist:\n  - devices: [0, 1]\n    x:\n      1g.5gb: 2\n"
-                    "  - all\n  - - - x\n\"n\": null\nr: 1.0\ns: \"12\"\nq: \"say \\\"hi\\\"\\u000a\"\n");
+    CHECK_STR(text,
+              "version: v1\n\"a b\": []\n\"on\": {}\nlist:\n  - devices: [0, 1]\n    x:\n      "
+              "1g.5gb: 2\n"
+              "  - all\n  - - - x\n\"n\": null\nr: 1.0\ns: \"12\"\nq: \"say \\\"hi\\\"\\u000a\"\n");
 }
 
 static json_t *random_text(struct rng *r)
 {
-    static const char *const words[] = {"", "yes", "1", "~", "0x1f", "a b", "-", "a: b", "# no", "é", "日本", "x\ny",
-                                        "1g.10gb+me", ".5", "..", "\x7f", "\xe2\x80\xa8", "\xef\xbb\xbf", "\"", "\\",
-                                        "null", "it's", "&a", "*a", "!t", "%", "@", "\t", " lead", "trail ", "😀"};
+    static const char *const words[] = {
+        "",           "yes",  "1",    "~",    "0x1f",         "a b",
+        "-",          "a: b", "# no", "é",    "日本",         "x\ny",
+        "1g.10gb+me", ".5",   "..",   "\x7f", "\xe2\x80\xa8", "\xef\xbb\xbf",
+        "\"",         "\\",   "null", "it's", "&a",           "*a",
+        "!t",         "%",    "@",    "\t",   " lead",        "trail ",
+        "😀"};
     return json_string(words[rng_below(r, ARRAY_LEN(words))]);
 }
 
@@ -180,8 +196,9 @@ TEST(what_is_written_is_read_back)
 
 TEST(random_damage)
 {
-    static const char good[] = "version: v1\nmig-configs:\n  half:\n    - devices: [0, 1]\n      mig-enabled: true\n"
-                               "      mig-devices: {\"1g.10gb\": 2, '3g.40gb': 1}\n  text: |\n    a\n    b\n";
+    static const char good[] =
+        "version: v1\nmig-configs:\n  half:\n    - devices: [0, 1]\n      mig-enabled: true\n"
+        "      mig-devices: {\"1g.10gb\": 2, '3g.40gb': 1}\n  text: |\n    a\n    b\n";
     static const char bytes[] = "\n\t :-[]{}&*!|>'\"%@`#?,\\x0\xff\xc3";
     uint64_t seed = 4711;
     struct rng r = {seed};

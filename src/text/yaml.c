@@ -11,8 +11,8 @@
 #include <yaml.h>
 
 struct level {
-    json_t *in;   /* borrowed from the tree */
-    char *key;    /* the key waiting for its value */
+    json_t *in; /* borrowed from the tree */
+    char *key;  /* the key waiting for its value */
     yaml_mark_t key_at;
 };
 
@@ -187,8 +187,7 @@ static int read_all(struct reader *r)
     return 0;
 }
 
-int yaml_parse(const char *text, size_t size, const char *what, struct yaml *ret,
-               struct error *err)
+int yaml_parse(const char *text, size_t size, const char *what, struct yaml *ret, struct error *err)
 {
     struct reader r = {.what = what, .doc = ret, .err = err};
     *ret = (struct yaml){.root = json_null()};
