@@ -23,7 +23,7 @@ enum {
     HTTP_CONNECTIONS = 512,      /* open at once */
     HTTP_CONNECTIONS_USER = 384, /* of one user (not of root nor of the daemon's own) */
     HTTP_IDLE_S = 60,            /* a connection without a request running is closed after this */
-    HTTP_STREAM_MAX = 1 << 18,   /* unsent bytes of a stream before its reader is cut off */
+    HTTP_STREAM_MAX = 1 << 20,   /* unsent bytes of a stream before its reader is cut off */
 };
 
 struct http_server;
