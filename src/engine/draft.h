@@ -14,6 +14,7 @@ struct draft {
     struct outcome *o;
     int64_t now;
     bool failed;
+    bool settling; /* other GPUs are not known yet: nothing is placed anywhere */
     struct action waste_action;
     struct change waste; /* where edits go after a failure */
 };

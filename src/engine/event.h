@@ -42,7 +42,8 @@ struct event {
             uint16_t slot;
             uint8_t board;
             bool present;
-            bool fresh; /* first look after a start: actions under way before are void */
+            bool fresh; /* first look after a start: actions under way before are void, and nothing
+                         * is placed until a TICK follows the looks at all GPUs */
             enum machine_mig mig;
             enum machine_health health;
             uint8_t n;

@@ -156,7 +156,13 @@ static enum verdict verdict_of(const struct world *w, const struct lease *l, int
     e.ask.lease = *l;
     e.ask.lease.key = 0;
     e.ask.lease.wait_until = TIME_NEVER;
-    if (engine_step(w, &e, o, NULL))
+    int rc = engine_step(w, &e, o, NULL);
+    if (rc == -ERROR_QUOTA) {
+        /* Beyond the quota by itself, or only too many requests of this owner before it? */
+        e.ask.lease.limit_slices = e.ask.lease.limit_compute = 0;
+        return engine_step(w, &e, o, NULL) == -ERROR_QUOTA ? VERDICT_WAIT : VERDICT_NEVER;
+    }
+    if (rc)
         return VERDICT_NEVER;
     for (size_t i = 0; i < o->changes.n; i++) {
         const struct change *c = &o->changes.at[i];

@@ -88,6 +88,8 @@ void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why)
     l->state = LEASE_QUEUED;
     l->slice_n = 0;
     l->ends_at = 0;
+    if (d->settling)
+        return;
     bool again = why != LEASE_WHY_FAILED || l->tries == 0;
     l->tries++;
     struct place_kept broken = {.n = 1, .at = {{.gpu = (uint16_t)gpu, .span = (slices)~0u}}};
@@ -266,6 +268,5 @@ void life_tick(struct draft *d)
         if (l && state_lease_due(l) <= d->now)
             tick_lease(d, l);
     }
-    if (n)
-        schedule(d);
+    schedule(d);
 }

@@ -154,6 +154,8 @@ void schedule(struct draft *d)
 {
     struct place_kept kept = {0};
     bool waiting = false;
+    if (d->settling)
+        return;
     const struct lease *l = draft_queue_after(d, NULL);
     for (; l && !d->failed; l = draft_queue_after(d, l)) {
         if (waiting && draft_policy(d)->no_backfill)

@@ -89,6 +89,28 @@ static void reconcile_seats(struct look *k)
     }
 }
 
+/* An instance whose making was cut short: asked for again if anybody wants it, after a half of it
+ * (a GI without its CI) is destroyed. */
+static void start_over(struct gpu *g, unsigned i, const struct sighting *half)
+{
+    struct seat *s = &g->seats[i];
+    bool wanted = s->lease || s->fixed;
+    if (!half) {
+        if (!wanted)
+            advance_remove_seat(g, i);
+        return;
+    }
+    struct seat rest = *s;
+    rest.state = SEAT_DESTROYING;
+    rest.gi = half->gi;
+    rest.lease = 0;
+    rest.fixed = false;
+    if (!wanted)
+        *s = rest;
+    else if (g->seat_n < BOARD_GIS)
+        advance_insert_seat(g, &rest);
+}
+
 /* What was being made: left alone, or settled by a first look. */
 static void reconcile_creating(struct look *k)
 {
@@ -101,19 +123,10 @@ static void reconcile_creating(struct look *k)
         if (s->state != SEAT_CREATING || !k->e->gpu.fresh)
             continue;
         s->op = 0;
-        if (at < 0)
-            continue;
-        const struct sighting *seen_at = &k->e->gpu.seen[at];
-        if (seen_at->has_ci) {
-            done_made(k->d, g, s, seen_at->gi, seen_at->ci);
-        } else if (g->seat_n < BOARD_GIS) {
-            struct seat half = *s;
-            half.state = SEAT_DESTROYING;
-            half.gi = seen_at->gi;
-            half.lease = 0;
-            half.fixed = false;
-            advance_insert_seat(g, &half);
-        }
+        if (at >= 0 && k->e->gpu.seen[at].has_ci)
+            done_made(k->d, g, s, k->e->gpu.seen[at].gi, k->e->gpu.seen[at].ci);
+        else
+            start_over(g, i, at < 0 ? NULL : &k->e->gpu.seen[at]);
     }
 }
 
@@ -155,6 +168,16 @@ static void end_hurt(struct draft *d, unsigned slot, const uint32_t *leases, uns
     }
 }
 
+/* Whether a stranger's instance stands where this seat was being made. */
+static bool beaten(const struct gpu *g, const struct seat *s)
+{
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        if (g->seats[i].state == SEAT_FOREIGN && (view_seat_span(&g->seats[i]) & view_seat_span(s)))
+            return true;
+    }
+    return false;
+}
+
 /* The GPU or its driver is gone: its leases are over. What may still be on it when it returns is
  * remembered as ours, to be destroyed then. */
 static void lose(struct draft *d, struct gpu *g)
@@ -162,8 +185,7 @@ static void lose(struct draft *d, struct gpu *g)
     uint32_t leases[BOARD_GIS + 1];
     unsigned n = 0;
     if (g->whole_lease)
-        leases[n++] = g->whole_lease;
-    g->whole_lease = 0;
+        leases[n++] = g->whole_lease; /* holds it until its processes are proved gone */
     g->mode_op = 0;
     g->mode_changing = false;
     for (unsigned i = g->seat_n; i-- > 0;) {
@@ -173,7 +195,7 @@ static void lose(struct draft *d, struct gpu *g)
         s->lease = 0;
         if (s->state == SEAT_FOREIGN || s->state == SEAT_IDLE)
             continue;
-        bool nothing = s->state == SEAT_CREATING && !s->op;
+        bool nothing = s->state == SEAT_CREATING && (!s->op || beaten(g, s));
         s->state = SEAT_QUARANTINED;
         s->fixed = false;
         s->op = 0;
@@ -231,6 +253,7 @@ int seen(struct draft *d, const struct event *e, struct error *err)
                          slot, e->gpu.n);
     struct gpu *g = draft_gpu(d, slot) ? draft_gpu_edit(d, slot)
                                        : draft_gpu_new(d, slot, e->gpu.board);
+    d->settling = e->gpu.fresh;
     g->board = e->gpu.board;
     g->present = e->gpu.present;
     g->health = e->gpu.health;

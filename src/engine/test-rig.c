@@ -186,8 +186,17 @@ size_t rig_count(const struct rig *r, enum action_kind kind)
         }                                                             \
     } while (0)
 
-static bool stands(const struct seat *s)
+/* Whether a seat claims that its instance is there or will be: not on a lost GPU, and not under way
+ * where a stranger was faster. */
+static bool stands(const struct gpu *g, const struct seat *s)
 {
+    bool going = s->state == SEAT_CREATING || (s->state == SEAT_DESTROYING && s->op);
+    if (g->health != MACHINE_OK)
+        return false;
+    for (unsigned i = 0; going && i < g->seat_n; i++) {
+        if (g->seats[i].state == SEAT_FOREIGN)
+            return false;
+    }
     return !(s->state == SEAT_CREATING && !s->op);
 }
 
@@ -210,7 +219,7 @@ static bool gpu_sound(const struct rig *r, const struct gpu *g)
                 back = back || (lease->slices[k].gpu == g->slot && lease->slices[k].start == s->start);
             MUST(back, "GPU %u seat %u: lease %u does not point back", g->slot, i, s->lease);
         }
-        if (!stands(s) || s->profile == BOARD_NO_PROFILE)
+        if (!stands(g, s) || s->profile == BOARD_NO_PROFILE)
             continue;
         MUST(layout_fits(b, &l, s->profile) >> s->start & 1, "GPU %u seat %u overlaps", g->slot, i);
         layout_add(b, &l, (struct placement){s->profile, s->start});
@@ -265,11 +274,24 @@ static bool same_worlds(const struct rig *r)
     return true;
 }
 
+static void show(const struct gpu *g)
+{
+    printf("# GPU %u: mig %d fixed %d whole %u mode_op %u\n", g->slot, (int)g->mig, g->fixed,
+           g->whole_lease, g->mode_op);
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        printf("#   seat %u: state %d profile %u at %u+%u lease %u op %u fixed %d\n", i,
+               (int)s->state, s->profile, s->start, s->size, s->lease, s->op, s->fixed);
+    }
+}
+
 bool rig_sound(const struct rig *r)
 {
     for (unsigned i = 0; i < world_gpu_n(r->world); i++) {
-        if (!gpu_sound(r, world_gpu(r->world, i)))
+        if (!gpu_sound(r, world_gpu(r->world, i))) {
+            show(world_gpu(r->world, i));
             return false;
+        }
     }
     const struct lease *l = NULL;
     while ((l = world_lease_after(r->world, l ? l->id : 0))) {
