@@ -23,6 +23,7 @@ void mig_release(struct mig *m)
     m->in_session = false;
     m->unified_memory = false;
     m->board_n = 0;
+    memset(m->cis, 0, sizeof m->cis);
     library_close(&m->nvml);
 }
 

@@ -19,6 +19,18 @@ struct mig_known {
     char uuid[MACHINE_UUID], pci[MACHINE_PCI];
 };
 
+/* The compute-instance profiles of one GI profile; asked once, since a look at a full machine would
+ * otherwise mostly ask for these. */
+struct mig_cis {
+    bool asked;
+    uint8_t n;
+    struct {
+        uint8_t nvml;
+        uint16_t sms;
+        unsigned id;
+    } at[NVML_COMPUTE_INSTANCE_PROFILE_COUNT];
+};
+
 struct mig {
     struct device base;
     char *path;           /* of the library, NULL = the system's */
@@ -30,6 +42,7 @@ struct mig {
     uint32_t board_n;      /* learned in this session */
     bool board_told[MACHINE_BOARDS]; /* by the driver, not only from our tables */
     struct board boards[MACHINE_BOARDS];
+    struct mig_cis cis[MACHINE_BOARDS][BOARD_PROFILES];
     struct mig_known known[MACHINE_GPUS];
 };
 

@@ -64,13 +64,35 @@ static struct machine_ci *add_ci(struct machine_gi *gi)
     return gi->ci_n < BOARD_CIS ? &gi->cis[gi->ci_n++] : NULL;
 }
 
-/* The compute instances of one profile. */
-static void look_cis(struct mig *m, nvmlGpuInstance_t handle, unsigned nvml,
-                     const nvmlComputeInstanceProfileInfo_t *profile, struct machine_gi *gi)
+/* Asks for the profiles, if that is not yet done in this session. */
+static void ask_cis(struct mig *m, nvmlGpuInstance_t handle, struct mig_cis *ret)
+{
+    if (ret->asked)
+        return;
+    *ret = (struct mig_cis){.asked = true};
+    for (unsigned nvml = 0; nvml < NVML_COMPUTE_INSTANCE_PROFILE_COUNT; nvml++) {
+        nvmlComputeInstanceProfileInfo_t is;
+        nvmlReturn_t code = mig_ci_profile(m, handle, nvml, &is);
+        /* Anything but a plain no may be passing: a destroyed instance, a driver that stumbles. */
+        if (code != NVML_SUCCESS && code != NVML_ERROR_NOT_SUPPORTED &&
+            code != NVML_ERROR_INVALID_ARGUMENT)
+            ret->asked = false;
+        if (code != NVML_SUCCESS)
+            continue;
+        ret->at[ret->n].nvml = (uint8_t)nvml;
+        ret->at[ret->n].sms = (uint16_t)is.multiprocessorCount;
+        ret->at[ret->n++].id = is.id;
+    }
+}
+
+/* The compute instances of the profile at index `p`. */
+static void look_cis(struct mig *m, nvmlGpuInstance_t handle, const struct mig_cis *profiles,
+                     unsigned p, struct machine_gi *gi)
 {
     nvmlComputeInstance_t cis[MIG_CI_ROOM];
     unsigned n = 0;
-    if (m->nvml.nvmlGpuInstanceGetComputeInstances(handle, profile->id, cis, &n) != NVML_SUCCESS)
+    if (m->nvml.nvmlGpuInstanceGetComputeInstances(handle, profiles->at[p].id, cis, &n) !=
+        NVML_SUCCESS)
         return;
     for (unsigned i = 0; i < MIN(n, (unsigned)MIG_CI_ROOM); i++) {
         nvmlComputeInstanceInfo_t is = {0};
@@ -78,25 +100,27 @@ static void look_cis(struct mig *m, nvmlGpuInstance_t handle, unsigned nvml,
         if (m->nvml.nvmlComputeInstanceGetInfo_v2(cis[i], &is) != NVML_SUCCESS ||
             !(ci = add_ci(gi)))
             continue;
-        *ci = (struct machine_ci){.id = (uint8_t)is.id, .nvml = (uint8_t)nvml,
+        *ci = (struct machine_ci){.id = (uint8_t)is.id, .nvml = profiles->at[p].nvml,
                                   .start = (uint8_t)is.placement.start,
                                   .size = (uint8_t)is.placement.size,
-                                  .sms = (uint16_t)profile->multiprocessorCount};
+                                  .sms = profiles->at[p].sms};
     }
 }
 
 static void look_gi(struct mig *m, nvmlGpuInstance_t handle, const nvmlGpuInstanceInfo_t *is,
-                    const struct board *b, struct machine_gi *gi)
+                    unsigned board, struct machine_gi *gi)
 {
+    const struct board *b = &m->boards[board];
+    struct mig_cis unknown = {0};
     *gi = (struct machine_gi){.id = (uint8_t)is->id,
                               .profile = (uint8_t)board_profile_by_id(b, is->profileId),
                               .start = (uint8_t)is->placement.start,
                               .size = (uint8_t)is->placement.size};
-    for (unsigned nvml = 0; nvml < NVML_COMPUTE_INSTANCE_PROFILE_COUNT; nvml++) {
-        nvmlComputeInstanceProfileInfo_t profile;
-        if (mig_ci_profile(m, handle, nvml, &profile) == NVML_SUCCESS)
-            look_cis(m, handle, nvml, &profile, gi);
-    }
+    struct mig_cis *profiles =
+        gi->profile < b->profile_n ? &m->cis[board][gi->profile] : &unknown;
+    ask_cis(m, handle, profiles);
+    for (unsigned p = 0; p < profiles->n; p++)
+        look_cis(m, handle, profiles, p, gi);
 }
 
 /* The GPU instances of one profile of the board. */
@@ -111,7 +135,7 @@ static nvmlReturn_t look_profile(struct mig *m, nvmlDevice_t d, unsigned profile
         nvmlReturn_t one = m->nvml.nvmlGpuInstanceGetInfo(gis[i], &is);
         /* One destroyed between the two calls is simply not there any more. */
         if (one == NVML_SUCCESS && gpu->gi_n < BOARD_GIS)
-            look_gi(m, gis[i], &is, &m->boards[gpu->board], &gpu->gis[gpu->gi_n++]);
+            look_gi(m, gis[i], &is, gpu->board, &gpu->gis[gpu->gi_n++]);
     }
     return code;
 }
