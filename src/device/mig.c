@@ -24,6 +24,8 @@ void mig_release(struct mig *m)
     m->unified_memory = false;
     m->board_n = 0;
     memset(m->cis, 0, sizeof m->cis);
+    for (unsigned i = 0; i < MACHINE_GPUS; i++)
+        m->known[i].current = false;
     library_close(&m->nvml);
 }
 
@@ -113,7 +115,7 @@ static void gpu_lost(const struct mig *m, nvmlReturn_t code, struct machine_gpu 
 static void gpu_remember(struct mig *m, const struct machine_gpu *gpu)
 {
     struct mig_known *k = &m->known[gpu->index];
-    *k = (struct mig_known){.seen = true, .board = gpu->board, .minor = gpu->minor,
+    *k = (struct mig_known){.seen = true, .current = true, .board = gpu->board, .minor = gpu->minor,
                             .mig = gpu->mig};
     str_copy(k->uuid, sizeof k->uuid, gpu->uuid);
     str_copy(k->pci, sizeof k->pci, gpu->pci);
@@ -137,6 +139,16 @@ static nvmlReturn_t gpu_name(struct mig *m, nvmlDevice_t d, struct machine_gpu *
     return mig_mode(m, d, &gpu->mig, &gpu->mig_pending);
 }
 
+/* Its board, asked for again only where that can have changed: a new session, another mode. */
+static int gpu_board(struct mig *m, nvmlDevice_t d, struct machine_gpu *gpu, struct error *err)
+{
+    const struct mig_known *k = &m->known[gpu->index];
+    if (!k->current || k->mig != gpu->mig || strcmp(k->uuid, gpu->uuid) != 0)
+        return mig_board(m, d, gpu->mig, &gpu->board, err);
+    gpu->board = k->board;
+    return 0;
+}
+
 /* The GPU at `index`. One that fell off the bus is no error: the others can still be served. */
 static int gpu_observe(struct mig *m, uint32_t index, struct machine_gpu *gpu, struct error *err)
 {
@@ -151,7 +163,7 @@ static int gpu_observe(struct mig *m, uint32_t index, struct machine_gpu *gpu, s
         gpu_lost(m, code, gpu);
         return 0;
     }
-    int r = mig_board(m, d, gpu->mig, &gpu->board, err);
+    int r = gpu_board(m, d, gpu, err);
     if (r == 0)
         r = mig_look(m, d, gpu, err);
     if (r == 0)
@@ -202,6 +214,21 @@ static int observe(struct device *d, struct machine *ret, struct error *err)
     return 0;
 }
 
+/* Learns name and board of the GPU at `index` without looking at its instances. */
+static int gpu_learn(struct mig *m, uint32_t index, struct error *err)
+{
+    nvmlDevice_t d = NULL;
+    struct machine_gpu gpu = {.index = index};
+    if (m->known[index].current ||
+        m->nvml.nvmlDeviceGetHandleByIndex_v2(index, &d) != NVML_SUCCESS ||
+        gpu_name(m, d, &gpu) != NVML_SUCCESS)
+        return 0;
+    int r = gpu_board(m, d, &gpu, err);
+    if (r == 0)
+        gpu_remember(m, &gpu);
+    return r;
+}
+
 /* Board numbers must be those observe gives, so all GPUs' boards are learned in order first. */
 static int observe_gpu(struct device *d, const char *uuid, struct machine_gpu *ret,
                        struct error *err)
@@ -212,15 +239,8 @@ static int observe_gpu(struct device *d, const char *uuid, struct machine_gpu *r
     uint32_t n;
     int r = gpu_count(m, &n, err);
     for (uint32_t i = 0; r == 0 && i < n; i++) {
-        nvmlDevice_t gpu;
-        char is[NVML_DEVICE_UUID_V2_BUFFER_SIZE] = "";
-        enum machine_mig mig, pending;
-        uint8_t board;
-        if (m->nvml.nvmlDeviceGetHandleByIndex_v2(i, &gpu) == NVML_SUCCESS &&
-            m->nvml.nvmlDeviceGetUUID(gpu, is, sizeof is) == NVML_SUCCESS &&
-            mig_mode(m, gpu, &mig, &pending) == NVML_SUCCESS)
-            r = mig_board(m, gpu, mig, &board, err);
-        if (r == 0 && (strcmp(is, uuid) == 0 || (!*is && strcmp(m->known[i].uuid, uuid) == 0)))
+        r = gpu_learn(m, i, err);
+        if (r == 0 && strcmp(m->known[i].uuid, uuid) == 0)
             return gpu_observe(m, i, ret, err);
     }
     return r < 0 ? r : error_set(err, ERROR_NOT_FOUND, "the driver has no GPU %.64s", uuid);

@@ -13,6 +13,7 @@ enum { MIG_GI_ROOM = 32, MIG_CI_ROOM = 16 }; /* more than any driver can return 
 /* What a GPU is called, kept for when it stops answering. */
 struct mig_known {
     bool seen;
+    bool current;         /* seen in this session, so that board and uuid hold */
     uint8_t board;
     uint32_t minor;
     enum machine_mig mig;
