@@ -86,16 +86,24 @@ int spawn_become(char *const *argv, char *const *env, struct error *err)
 
 /* In the child: give back the mask, run, or tell the parent errno through the pipe. */
 static _Noreturn void child_run(const struct spawn *s, char *const *argv, char *const *env,
-                                int tell)
+                                int sys, int tell)
 {
     sigprocmask(SIG_SETMASK, &s->before, NULL);
-    execvpe(argv[0], argv, env ? env : environ);
-    int sys = errno;
+    if (!sys) {
+        execvpe(argv[0], argv, env ? env : environ);
+        sys = errno;
+    }
     ssize_t n = write(tell, &sys, sizeof sys);
     _exit(n == sizeof sys ? 127 : 126);
 }
 
 int spawn_start(struct spawn *s, char *const *argv, char *const *env, struct error *err)
+{
+    return spawn_start_with(s, argv, env, NULL, NULL, err);
+}
+
+int spawn_start_with(struct spawn *s, char *const *argv, char *const *env,
+                     int (*prepare)(void *arg), void *arg, struct error *err)
 {
     if (s->n == SPAWN_MAX)
         return error_set(err, ERROR_INVALID, "more than %d commands at once", SPAWN_MAX);
@@ -108,7 +116,7 @@ int spawn_start(struct spawn *s, char *const *argv, char *const *env, struct err
     if (pid < 0)
         return error_errno(err, ERROR_IO, errno, "cannot start %.200s", argv[0]);
     if (pid == 0)
-        child_run(s, argv, env, tell);
+        child_run(s, argv, env, prepare ? prepare(arg) : 0, tell);
     tell = fd_close(tell);
     /* End of file means that exec closed the pipe: the command runs. */
     int sys = 0;

@@ -43,6 +43,11 @@ int spawn_begin(struct spawn *s, struct error *err);
  * turned into 127 or 126 by spawn_exec_status. */
 int spawn_start(struct spawn *s, char *const *argv, char *const *env, struct error *err);
 
+/* The same, with `prepare(arg)` run in the child just before it becomes the command: what it
+ * returns other than 0 is an errno for err->sys, and nothing is run (NO_PERMISSION). */
+int spawn_start_with(struct spawn *s, char *const *argv, char *const *env,
+                     int (*prepare)(void *arg), void *arg, struct error *err);
+
 /* Becomes argv; returns only with an error, as spawn_start. */
 int spawn_become(char *const *argv, char *const *env, struct error *err);
 

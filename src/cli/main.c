@@ -1,0 +1,54 @@
+/* fetta: finds the verb and runs it. What verbs there are is in verbs.def. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Somebody may have started us with a standard stream closed; then the socket must not become it.
+ */
+static int open_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0)
+        return -1;
+    (void)close(fd);
+    return 0;
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+    struct error err;
+    int words;
+    if (argc < 2)
+        return verb_home(c, argc, argv);
+    if (strcmp(argv[1], "--no-color") == 0) {
+        c->out.colour = c->err.colour = false;
+        return run(c, argc - 1, argv + 1);
+    }
+    c->verb = cli_find_verb(argc - 1, argv + 1, &words, &err);
+    if (!c->verb)
+        return cli_fail(c, &err);
+    return c->verb->run(c, argc - words, argv + words);
+}
+
+int main(int argc, char **argv)
+{
+    if (open_streams() < 0)
+        return 125;
+    (void)setlocale(LC_ALL, "");
+    struct cli c = {.out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
+    int status = run(&c, argc, argv);
+    /* A full disk behind stdout shows only when the last of it is written. */
+    if (fflush(stdout) != 0 && status == 0 && errno != EPIPE) {
+        cli_say(&c, "cannot write to stdout: %s", strerror(errno));
+        return c.verb && c.verb->exit ? c.verb->exit : 1;
+    }
+    return status;
+}

@@ -1,0 +1,141 @@
+/* In /tmp rather than in the runtime directory of the user: other users of this machine are
+ * ordinary users of the emulated one, so they must be able to reach the socket. The directory's
+ * name cannot be guessed or listed by them, only told. */
+#include "cli/place.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The first of several places, relative to the directory of fetta, where a file is. */
+static int find(const char *bin, const char *const *places, const char *what, char ret[PATH_MAX],
+                struct error *err)
+{
+    for (; *places; places++) {
+        char path[PATH_MAX * 2];
+        if (**places == '/')
+            (void)str_copy(path, sizeof path, *places);
+        else
+            (void)snprintf(path, sizeof path, "%s/%s", bin, *places);
+        if (access(path, R_OK) == 0 && realpath(path, ret))
+            return 0;
+    }
+    return error_set(err, ERROR_NOT_FOUND,
+                     "cannot find %s beside %s; is all of fetta installed or built?", what, bin);
+}
+
+static int find_programs(struct place *p, struct error *err)
+{
+    static const char *const emuds[] = {"../emud/fetta-emud", "fetta-emud",
+                                        FETTA_BINDIR "/fetta-emud", NULL};
+    static const char *const daemons[] = {"../daemon/fettad", "../sbin/fettad",
+                                          FETTA_SBINDIR "/fettad", NULL};
+    static const char *const libraries[] = {"../shim/nvml/libnvidia-ml.so.1",
+                                            FETTA_LIBDIR "/fetta/emulated/libnvidia-ml.so.1", NULL};
+    ssize_t n = readlink("/proc/self/exe", p->bin, sizeof p->bin - 1);
+    if (n < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot tell where fetta itself is");
+    p->bin[n] = '\0';
+    *strrchr(p->bin, '/') = '\0';
+    int r = find(p->bin, emuds, "fetta-emud", p->emud, err);
+    if (r == 0)
+        r = find(p->bin, daemons, "fettad", p->fettad, err);
+    return r ? r : find(p->bin, libraries, "the emulated libnvidia-ml.so.1", p->library, err);
+}
+
+static int write_config(const struct place *p, struct error *err)
+{
+    AUTO_STR struct str text = {0};
+    AUTO_FD int fd = open(p->config, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot write %s", p->config);
+    str_add(&text, "nvml: '");
+    for (const char *at = p->library; *at; at++)
+        str_add_n(&text, *at == '\'' ? "''" : at, *at == '\'' ? 2 : 1);
+    str_add(&text, "'\nmanage: all\n");
+    if (text.failed)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left to write %s", p->config);
+    return fd_write_all(fd, text.text, text.len, err);
+}
+
+static void name(char to[PLACE_FILE], const char *dir, const char *file)
+{
+    (void)snprintf(to, PLACE_FILE, "%s/%s", dir, file);
+}
+
+int place_make(struct place *ret, struct error *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    *ret = (struct place){0};
+    int r = find_programs(ret, err);
+    if (r < 0)
+        return r;
+    /* A socket's path may have 108 bytes, so a long TMPDIR is no help. */
+    bool fits = tmp && *tmp == '/' && strlen(tmp) < PLACE_DIR - 20;
+    (void)snprintf(ret->dir, sizeof ret->dir, "%s/fetta-XXXXXX", fits ? tmp : "/tmp");
+    if (!mkdtemp(ret->dir)) {
+        r = error_errno(err, ERROR_IO, errno, "cannot make a directory in %s", fits ? tmp : "/tmp");
+        ret->dir[0] = '\0';
+        return r;
+    }
+    name(ret->driver, ret->dir, "driver.sock");
+    name(ret->socket, ret->dir, "fetta.sock");
+    name(ret->state, ret->dir, "state");
+    name(ret->config, ret->dir, "fetta.yaml");
+    name(ret->driver_log, ret->dir, "fetta-emud.log");
+    name(ret->daemon_log, ret->dir, "fettad.log");
+    if (chmod(ret->dir, 0711) < 0 || mkdir(ret->state, 0700) < 0)
+        r = error_errno(err, ERROR_IO, errno, "cannot prepare %s", ret->dir);
+    if (r == 0)
+        r = write_config(ret, err);
+    if (r < 0)
+        place_remove(ret->dir);
+    return r;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st;
+    (void)kind;
+    (void)where;
+    (void)remove(path);
+    return 0;
+}
+
+void place_remove(const char *dir)
+{
+    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+int place_watch(const char *dir, int lifeline)
+{
+    int pid = fork();
+    if (pid != 0)
+        return pid;
+    char byte;
+    sigset_t all;
+    (void)setsid();
+    (void)prctl(PR_SET_NAME, "fetta-cleaner");
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, NULL);
+    /* Holds nothing of the terminal or of a pipe that somebody waits on. */
+    for (int fd = 0; fd < 1024; fd++) {
+        if (fd != lifeline)
+            (void)close(fd);
+    }
+    while (read(lifeline, &byte, 1) > 0 || errno == EINTR)
+        ;
+    (void)sleep(1); /* the programs in it end for the same reason */
+    place_remove(dir);
+    _exit(0);
+}

@@ -1,0 +1,30 @@
+/* The private directory of an emulated machine and the programs that live in it: where things are.
+ */
+#pragma once
+
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+enum { PLACE_DIR = 64, PLACE_FILE = 96 };
+
+struct place {
+    char dir[PLACE_DIR];     /* everything of this machine; removed at the end */
+    char driver[PLACE_FILE]; /* socket of the emulated driver */
+    char socket[PLACE_FILE]; /* of fettad */
+    char state[PLACE_FILE], config[PLACE_FILE];
+    char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
+    char bin[PATH_MAX]; /* directory of fetta itself */
+    char emud[PATH_MAX], fettad[PATH_MAX], library[PATH_MAX];
+};
+
+/* Finds the programs and makes the directory with the daemon's configuration in it. */
+int place_make(struct place *ret, struct error *err);
+
+/* Removes the directory with all that is in it. */
+void place_remove(const char *dir);
+
+/* Forks a process that removes the directory when `lifeline` closes, for the case that we are
+ * killed. Returns its pid, -1 without. */
+int place_watch(const char *dir, int lifeline);
