@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -27,7 +28,7 @@ enum {
 };
 
 /* Which event it is; anything above is a request's address. */
-enum { TAG_LISTEN = 1, TAG_HTTP, TAG_TIMER, TAG_N };
+enum { TAG_LISTEN = 1, TAG_HTTP, TAG_TIMER, TAG_WAKE, TAG_N };
 
 /* Counts connections by user. */
 static struct http_user *user_of(struct http_server *s, uid_t uid)
@@ -107,7 +108,8 @@ static int start(struct http_server *s, struct error *err)
 {
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (s->epoll < 0 || s->timer < 0)
+    s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->epoll < 0 || s->timer < 0 || s->wake < 0)
         return error_errno(err, ERROR_IO, errno, "cannot watch the daemon's socket");
     s->no_memory = http_request_error(ERROR_NO_MEMORY, "fettad has no memory left for this answer");
     s->http = MHD_start_daemon(
@@ -121,7 +123,8 @@ static int start(struct http_server *s, struct error *err)
         return error_set(err, ERROR_NO_MEMORY, "cannot start the HTTP server");
     int http = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     s->listening = add(s, s->listener, TAG_LISTEN);
-    if (!s->listening || !add(s, http, TAG_HTTP) || !add(s, s->timer, TAG_TIMER))
+    if (!s->listening || !add(s, http, TAG_HTTP) || !add(s, s->timer, TAG_TIMER) ||
+        !add(s, s->wake, TAG_WAKE))
         return error_errno(err, ERROR_IO, errno, "cannot watch the daemon's socket");
     return 0;
 }
@@ -139,7 +142,7 @@ int http_server_new(int listen_fd, const struct http_handler *h, void *arg,
     s->handler = *h;
     s->arg = arg;
     s->listener = listen_fd;
-    s->epoll = s->timer = -1;
+    s->epoll = s->timer = s->wake = -1;
     int rc = start(s, err);
     if (rc < 0)
         http_server_free(s);
@@ -162,6 +165,7 @@ void http_server_free(struct http_server *s)
     if (s->no_memory)
         MHD_destroy_response(s->no_memory);
     fd_close(s->timer);
+    fd_close(s->wake);
     fd_close(s->epoll);
     free(s);
 }
@@ -271,6 +275,10 @@ void http_server_run(struct http_server *s)
     struct epoll_event events[EVENTS];
     int n = epoll_wait(s->epoll, events, EVENTS, 0);
     bool calling = false;
+    eventfd_t times;
+    s->running = true;
+    if (s->woken)
+        s->woken = eventfd_read(s->wake, &times) < 0;
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 < TAG_N) {
             calling = calling || events[i].data.u64 == TAG_LISTEN;
@@ -290,4 +298,5 @@ void http_server_run(struct http_server *s)
     if (calling)
         accept_some(s);
     run_http(s);
+    s->running = false;
 }

@@ -18,8 +18,9 @@ struct http_server {
     void *arg;
     struct MHD_Daemon *http;
     struct MHD_Response *no_memory;
-    int epoll, timer, listener;
+    int epoll, timer, wake, listener;
     bool listening, armed, stopping;
+    bool running, woken;        /* inside http_server_run; `wake` is readable */
     unsigned connections, waiting;
     unsigned user_n;
     struct http_user users[HTTP_CONNECTIONS + HTTP_ACCEPT_BATCH];

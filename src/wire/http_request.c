@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 enum {
@@ -69,9 +70,14 @@ static bool watch(struct http_request *r)
 
 void http_request_resume(struct http_request *r)
 {
-    if (r->suspended)
-        MHD_resume_connection(r->connection);
+    struct http_server *s = r->server;
+    if (!r->suspended)
+        return;
+    MHD_resume_connection(r->connection);
     r->suspended = false;
+    /* Without threads of its own libmicrohttpd does not wake its descriptor for this. */
+    if (!s->running && !s->woken)
+        s->woken = eventfd_write(s->wake, 1) == 0;
 }
 
 /* Whether the handler still has a word to say. */
