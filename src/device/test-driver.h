@@ -16,11 +16,22 @@
 static char directory[64], socket_path[96];
 static pid_t driver;
 
+/* Kills the driver, if one runs, as if it had been unloaded. */
+static inline void driver_stop(void)
+{
+    if (driver > 0) {
+        kill(driver, SIGKILL);
+        waitpid(driver, NULL, 0);
+    }
+    driver = 0;
+}
+
 /* Runs fetta-emud with these words; waits until clients can connect. */
 static inline bool driver_start(const char *machine, const char *mig)
 {
     int ready[2];
-    char number[16], word[16] = "";
+    char number[16], uid[16], word[16] = "";
+    driver_stop();
     if (!directory[0]) {
         snprintf(directory, sizeof directory, "/tmp/fetta-mig-XXXXXX");
         if (!mkdtemp(directory))
@@ -34,23 +45,15 @@ static inline bool driver_start(const char *machine, const char *mig)
     if (driver == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         snprintf(number, sizeof number, "%d", ready[1]);
+        snprintf(uid, sizeof uid, "%u", geteuid());
         execl(getenv("TEST_EMUD"), "fetta-emud", machine, "--socket", socket_path, "--mig", mig,
-              "--ready-fd", number, (char *)NULL);
+              "--ready-fd", number, "--root-uid", uid, (char *)NULL);
         _exit(127);
     }
     close(ready[1]);
     ssize_t n = read(ready[0], word, sizeof word - 1);
     close(ready[0]);
     return n > 0;
-}
-
-static inline void driver_stop(void)
-{
-    if (driver > 0) {
-        kill(driver, SIGKILL);
-        waitpid(driver, NULL, 0);
-    }
-    driver = 0;
 }
 
 __attribute__((destructor)) static void clean(void)
