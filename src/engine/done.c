@@ -102,7 +102,7 @@ static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
     s->op = 0;
     s->lease = 0;
     s->retry_at = d->now + make_pause;
-    if (!s->fixed)
+    if (!s->fixed || view_seat_beaten(g, s))
         advance_remove_seat(g, (unsigned)(s - g->seats));
     if (lease)
         life_retry(d, lease, g->slot, LEASE_WHY_FAILED);
@@ -111,7 +111,7 @@ static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
 
 static void destroy_failed(struct draft *d, struct gpu *g, struct seat *s)
 {
-    slices span = view_seat_span(s);
+    slices span = view_seat_reach(s, draft_board(d, g));
     int64_t pause = TIME_S << MIN(s->tries, 6);
     s->state = SEAT_QUARANTINED;
     s->op = 0;

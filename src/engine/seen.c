@@ -140,7 +140,7 @@ static slices adopt(struct look *k)
             continue;
         struct seat s = {.state = SEAT_FOREIGN, .profile = at->profile, .start = at->start,
                          .size = at->size, .gi = at->gi, .ci = at->ci, .since = k->d->now};
-        taken |= view_seat_span(&s);
+        taken |= view_seat_reach(&s, draft_board(k->d, k->g));
         advance_insert_seat(k->g, &s);
     }
     return taken;
@@ -168,16 +168,6 @@ static void end_hurt(struct draft *d, unsigned slot, const uint32_t *leases, uns
     }
 }
 
-/* Whether a stranger's instance stands where this seat was being made. */
-static bool beaten(const struct gpu *g, const struct seat *s)
-{
-    for (unsigned i = 0; i < g->seat_n; i++) {
-        if (g->seats[i].state == SEAT_FOREIGN && (view_seat_span(&g->seats[i]) & view_seat_span(s)))
-            return true;
-    }
-    return false;
-}
-
 /* The GPU or its driver is gone: its leases are over. What may still be on it when it returns is
  * remembered as ours, to be destroyed then. */
 static void lose(struct draft *d, struct gpu *g)
@@ -195,7 +185,7 @@ static void lose(struct draft *d, struct gpu *g)
         s->lease = 0;
         if (s->state == SEAT_FOREIGN || s->state == SEAT_IDLE)
             continue;
-        bool nothing = s->state == SEAT_CREATING && (!s->op || beaten(g, s));
+        bool nothing = s->state == SEAT_CREATING && (!s->op || view_seat_beaten(g, s));
         s->state = SEAT_QUARANTINED;
         s->fixed = false;
         s->op = 0;

@@ -555,7 +555,10 @@ static void come_to_rest(struct sim *s)
         const struct gpu *g = world_gpu(s->r.world, i);
         for (unsigned k = 0; k < g->seat_n && g->managed; k++) {
             if (g->seats[k].state != SEAT_IDLE && g->seats[k].state != SEAT_FOREIGN)
+{
+                rig_show(g);
                 BREAK(s, "GPU %u seat %u is left in state %d", i, k, (int)g->seats[k].state);
+            }
         }
     }
 }

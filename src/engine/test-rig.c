@@ -274,7 +274,7 @@ static bool same_worlds(const struct rig *r)
     return true;
 }
 
-static void show(const struct gpu *g)
+void rig_show(const struct gpu *g)
 {
     printf("# GPU %u: mig %d fixed %d whole %u mode_op %u\n", g->slot, (int)g->mig, g->fixed,
            g->whole_lease, g->mode_op);
@@ -289,7 +289,7 @@ bool rig_sound(const struct rig *r)
 {
     for (unsigned i = 0; i < world_gpu_n(r->world); i++) {
         if (!gpu_sound(r, world_gpu(r->world, i))) {
-            show(world_gpu(r->world, i));
+            rig_show(world_gpu(r->world, i));
             return false;
         }
     }

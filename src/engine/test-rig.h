@@ -42,3 +42,6 @@ const struct action *rig_action(const struct rig *r, enum action_kind kind);
 
 /* Checks everything that must hold of any world; false with a line on stdout if not. */
 bool rig_sound(const struct rig *r);
+
+/* Prints a GPU's row as TAP comments. */
+void rig_show(const struct gpu *g);

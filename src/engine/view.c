@@ -28,6 +28,22 @@ slices view_seat_span(const struct seat *s)
     return fit_span(s->start, s->size);
 }
 
+bool view_seat_beaten(const struct gpu *g, const struct seat *s)
+{
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *other = &g->seats[i];
+        if (other->state == SEAT_FOREIGN && (view_seat_span(other) & view_seat_span(s)))
+            return true;
+    }
+    return false;
+}
+
+slices view_seat_reach(const struct seat *s, const struct board *b)
+{
+    bool alone = s->profile == BOARD_NO_PROFILE || b->profiles[s->profile].suffix[0];
+    return (slices)(alone ? ~0u : view_seat_span(s));
+}
+
 struct layout view_layout(const struct gpu *g, bool soft, slices avoid)
 {
     struct layout l = {.busy = avoid};

@@ -62,3 +62,10 @@ unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row,
 bool view_seat_warm(const struct seat *s, const struct view_want *want);
 
 slices view_seat_span(const struct seat *s);
+
+/* Whether a stranger's instance stands where this seat was being made. */
+bool view_seat_beaten(const struct gpu *g, const struct seat *s);
+
+/* The slices a seat may keep others from: its own, or all where its profile competes for media
+ * engines or is not known. */
+slices view_seat_reach(const struct seat *s, const struct board *b);
