@@ -151,6 +151,8 @@ static void make_way(struct draft *d, const struct event *e, struct gpu *g)
 {
     uint32_t ids[BOARD_GIS + 1];
     unsigned n = 0;
+    g->fixed = false; /* the old layout must not claim what the new one frees */
+    g->layout_fixed = (struct layout){0};
     if (g->whole_lease && e->layout.mig)
         ids[n++] = g->whole_lease;
     for (unsigned i = 0; i < g->seat_n; i++) {

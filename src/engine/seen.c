@@ -130,10 +130,14 @@ static void reconcile_creating(struct look *k)
     }
 }
 
-/* Everything not accounted for is somebody else's; returns the slices newly taken so. */
+/* Everything not accounted for is somebody else's; returns the slices taken so. */
 static slices adopt(struct look *k)
 {
     slices taken = 0;
+    for (unsigned i = 0; i < k->g->seat_n; i++) {
+        if (k->g->seats[i].state == SEAT_FOREIGN)
+            taken |= view_seat_span(&k->g->seats[i]);
+    }
     for (unsigned i = 0; i < k->e->gpu.n; i++) {
         const struct sighting *at = &k->e->gpu.seen[i];
         if (k->used[i] || k->g->seat_n >= BOARD_GIS)

@@ -1,0 +1,131 @@
+/* The plan layer against slow and obvious oracles. */
+#include "plan/choose.h"
+#include "plan/fit.h"
+#include "plan/reshape.h"
+
+#include "base/rng.h"
+#include "tests/tap.h"
+
+static void check_room(const struct layout *l, void *arg)
+{
+    const struct fit *f = arg;
+    struct layout masks_only = {.busy = l->busy};
+    CHECK_INT(fit_room(f, l->busy), ==, layout_room(f->board, &masks_only));
+    for (unsigned p = 0; p < f->board->profile_n; p++) {
+        slices starts = layout_fits(f->board, l, p);
+        if (!starts)
+            continue;
+        unsigned start = fit_start(f, p, starts, l->busy, 0);
+        CHECK(starts >> start & 1);
+        unsigned size = f->board->profiles[p].size;
+        for (slices left = starts; left; left &= (slices)(left - 1)) {
+            unsigned other = (unsigned)__builtin_ctz(left);
+            CHECK_INT(fit_room(f, l->busy | fit_span(other, size)), <=,
+                      fit_room(f, l->busy | fit_span(start, size)));
+        }
+    }
+}
+
+TEST(a_start_leaves_the_most_room_on_every_layout)
+{
+    unsigned n;
+    const struct board *boards = board_all(&n);
+    uint8_t *room = malloc(FIT_ROOMS);
+    for (unsigned i = 0; i < n; i++) {
+        if (!boards[i].memory_slices || strcmp(boards[i].name, "rtx-pro-6000") == 0)
+            continue;
+        struct fit f = {&boards[i], room};
+        fit_fill_room(&boards[i], room);
+        layout_enumerate(&boards[i], 0x7f, check_room, &f);
+    }
+    free(room);
+}
+
+enum { GPUS = 300 };
+
+TEST(the_index_finds_what_a_search_finds)
+{
+    struct rng rng = {7};
+    struct choose *c = choose_new(GPUS);
+    uint8_t ranks[GPUS], boards[GPUS];
+    memset(ranks, CHOOSE_NONE, sizeof ranks);
+    memset(boards, 0, sizeof boards);
+    for (unsigned turn = 0; turn < 20000; turn++) {
+        unsigned gpu = rng_below(&rng, GPUS);
+        uint8_t rows[CHOOSE_ROWS];
+        memset(rows, CHOOSE_NONE, sizeof rows);
+        ranks[gpu] = (uint8_t)(rng_below(&rng, 3) ? CHOOSE_NONE : rng_below(&rng, CHOOSE_RANKS));
+        boards[gpu] = (uint8_t)rng_below(&rng, 2);
+        rows[5] = ranks[gpu];
+        choose_put(c, gpu, boards[gpu], rows);
+        struct choose_at from = {rng_below(&rng, CHOOSE_RANKS), rng_below(&rng, GPUS)}, at = from;
+        unsigned board = rng_below(&rng, 2), best = ~0u;
+        for (unsigned i = 0; i < GPUS; i++) {
+            unsigned key = ranks[i] * 1000u + i;
+            bool in = boards[i] == board && ranks[i] != CHOOSE_NONE;
+            if (in && key >= from.rank * 1000 + from.gpu && key < best)
+                best = key;
+        }
+        uint64_t looked = 0;
+        bool found = choose_next(c, board, 5, &at, &looked);
+        CHECK(found == (best != ~0u));
+        if (found)
+            CHECK_INT(at.rank * 1000 + at.gpu, ==, best);
+        at = from;
+        CHECK(!choose_next(c, board, 6, &at, &looked));
+    }
+    choose_free(c);
+}
+
+TEST(a_layout_that_cannot_stand_is_refused_with_the_place)
+{
+    const struct board *b = board_find("a100-80");
+    unsigned three = board_profile_by_name(b, "3g.40gb"), four = board_profile_by_name(b, "4g.40gb");
+    struct layout good = {.n = 2, .at = {{(uint8_t)four, 0}, {(uint8_t)three, 4}}};
+    struct layout bad = {.n = 2, .at = {{(uint8_t)three, 0}, {(uint8_t)four, 4}}};
+    struct error err;
+    CHECK_INT(reshape_check(b, &good, &err), ==, 0);
+    CHECK_INT(reshape_check(b, &bad, &err), ==, -ERROR_INVALID);
+    CHECK_HAS(err.text, "4g.40gb cannot stand at memory slice 4");
+    bad.at[1].profile = 99;
+    CHECK_INT(reshape_check(b, &bad, &err), ==, -ERROR_INVALID);
+}
+
+/* Layouts at every instant, tried one after the other. */
+TEST(the_earliest_instant_is_the_first_that_fits)
+{
+    const struct board *b = board_find("h100-sxm");
+    struct rng rng = {11};
+    for (unsigned turn = 0; turn < 5000; turn++) {
+        struct layout l = {0};
+        struct reshape_stay stays[BOARD_GIS];
+        unsigned n = 0;
+        for (unsigned i = 0; i < 6; i++) {
+            unsigned p = rng_below(&rng, b->profile_n);
+            int start = layout_choose(b, &l, p);
+            if (start < 0)
+                continue;
+            layout_add(b, &l, (struct placement){(uint8_t)p, (uint8_t)start});
+            int64_t gone = rng_below(&rng, 6) ? (int64_t)rng_below(&rng, 9) : INT64_MAX;
+            stays[n++] = (struct reshape_stay){(uint8_t)p, (uint8_t)start, b->profiles[p].size, gone};
+        }
+        unsigned profile = rng_below(&rng, b->profile_n);
+        slices starts, expected = 0;
+        int64_t first = INT64_MAX;
+        for (int64_t t = 2; t < 12 && first == INT64_MAX; t++) {
+            struct layout then = {0};
+            for (unsigned i = 0; i < n; i++) {
+                if (stays[i].gone > t)
+                    layout_add(b, &then, (struct placement){stays[i].profile, stays[i].start});
+            }
+            expected = layout_fits(b, &then, profile);
+            if (expected)
+                first = t;
+        }
+        CHECK_INT(reshape_earliest(b, stays, n, profile, (slices)~0u, 2, &starts), ==, first);
+        if (first != INT64_MAX)
+            CHECK_INT(starts, ==, expected);
+    }
+}
+
+TAP_MAIN
