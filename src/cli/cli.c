@@ -53,9 +53,8 @@ static void unknown(const char *first, const char *second, struct error *err)
     if (n == 0) {
         n = words_of(NULL, words);
         const char *nearest = str_nearest(first, words, n);
-        error_set(err, ERROR_INVALID, "there is no verb '%.40s'%s%s%s; fetta help lists them",
-                  first, nearest ? "; is '" : "", nearest ? nearest : "",
-                  nearest ? "' meant?" : "");
+        error_set(err, ERROR_INVALID, "there is no verb '%.40s'%s%s%s fetta help lists them", first,
+                  nearest ? "; is '" : "", nearest ? nearest : "", nearest ? "' meant?" : ";");
         return;
     }
     AUTO_STR struct str all = {0};
@@ -63,9 +62,9 @@ static void unknown(const char *first, const char *second, struct error *err)
         str_addf(&all, "%s%s", i ? ", " : "", words[i]);
     const char *nearest = second ? str_nearest(second, words, n) : NULL;
     if (second)
-        error_set(err, ERROR_INVALID, "there is no verb '%s %.40s'%s%s%s; there is: %s", first,
+        error_set(err, ERROR_INVALID, "there is no verb '%s %.40s'%s%s%s there is: %s", first,
                   second, nearest ? "; is '" : "", nearest ? nearest : "",
-                  nearest ? "' meant?" : "", all.text);
+                  nearest ? "' meant?" : ";", all.text);
     else
         error_set(err, ERROR_INVALID, "%s what? one of: %s", first, all.text);
 }

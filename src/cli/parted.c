@@ -140,9 +140,9 @@ static int choose(const json_t *configs, const char *what, const char *label, co
     if (*ret)
         return 0;
     const char *nearest = str_nearest(label, names, n);
-    return error_set(err, ERROR_INVALID, "%s has no configuration '%.60s'%s%s%s; it has: %s", what,
+    return error_set(err, ERROR_INVALID, "%s has no configuration '%.60s'%s%s%s it has: %s", what,
                      label, nearest ? "; is '" : "", nearest ? nearest : "",
-                     nearest ? "' meant?" : "", all.len ? all.text : "(none)");
+                     nearest ? "' meant?" : ";", all.len ? all.text : "(none)");
 }
 
 static int check_document(const struct field_at *root, const json_t *document, json_t **ret_configs,

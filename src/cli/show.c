@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SEGMENTS = 16, FREE_MOST = 32 };
 
@@ -42,12 +43,19 @@ static const json_t *find_lease(const json_t *status, int64_t id)
     return NULL;
 }
 
+bool show_mine(const json_t *lease)
+{
+    char me[24];
+    (void)snprintf(me, sizeof me, "uid:%u", (unsigned)geteuid());
+    return get_bool(lease, "mine") || strcmp(get_text(lease, "owner"), me) == 0;
+}
+
 /* Mine is green; the colours of others only tell neighbours apart. */
 static enum table_style owner_style(const json_t *lease)
 {
     static const enum table_style others[] = {TABLE_CYAN, TABLE_BLUE, TABLE_MAGENTA};
     unsigned sum = 0;
-    if (get_bool(lease, "mine"))
+    if (show_mine(lease))
         return TABLE_GREEN;
     for (const char *at = get_text(lease, "owner"); *at; at++)
         sum += (unsigned char)*at;
@@ -179,7 +187,8 @@ void show_free(const json_t *status, struct str *out)
     }
     for (i = 0; i < n; i++) {
         if (counts[i].n)
-            str_addf(out, "%s%s x %" PRId64, out->len > before ? ", " : "", counts[i].name,
+            str_addf(out, "%s%s x %" PRId64, out->len > before ? ", " : "",
+                     strcmp(counts[i].name, "gpu") == 0 ? "whole GPU" : counts[i].name,
                      counts[i].n);
     }
     if (out->len == before)
@@ -199,19 +208,25 @@ static void where(const json_t *lease, struct str *out)
     }
 }
 
+/* "4 x 1g.10gb"; whole GPUs say how many by themselves. */
+static void wanted(const json_t *lease, struct table *t)
+{
+    int64_t count = get_int(lease, "count", 1);
+    if (count > 1 && strcmp(get_text(lease, "kind"), "whole") != 0)
+        table_addf(t, "%" PRId64 " x %s", count, get_text(lease, "asked_for"));
+    else
+        table_add(t, TABLE_PLAIN, get_text(lease, "asked_for"));
+}
+
 static void lease_row(struct table *t, const json_t *lease, bool past, int64_t now)
 {
     char when[24];
     AUTO_STR struct str place = {0};
-    int64_t count = get_int(lease, "count", 1);
     const char *state = get_text(lease, "state");
     where(lease, &place);
     table_addf(t, "%" PRId64, get_int(lease, "id", 0));
     table_add(t, owner_style(lease), owner_name(lease));
-    if (count > 1)
-        table_addf(t, "%" PRId64 " x %s", count, get_text(lease, "asked_for"));
-    else
-        table_add(t, TABLE_PLAIN, get_text(lease, "asked_for"));
+    wanted(lease, t);
     table_add(t, TABLE_PLAIN, place.len ? place.text : "-");
     table_add(t, TABLE_PLAIN, state);
     int64_t since = get_time(lease, "started");
@@ -222,9 +237,10 @@ static void lease_row(struct table *t, const json_t *lease, bool past, int64_t n
     table_add(t, TABLE_DIM, get_text(lease, "command"));
 }
 
-void show_leases(const json_t *leases, bool past, int64_t now, const struct table_look *look,
-                 struct str *out)
+void show_leases(const json_t *leases, enum show_which which, int64_t now,
+                 const struct table_look *look, struct str *out)
 {
+    bool past = which == SHOW_PAST;
     const char *live[] = {"ID", "OWNER", "SLICE", "GPU", "STATE", "SINCE", "UNTIL", "COMMAND"};
     const char *all[] = {"ID",    "OWNER", "SLICE", "GPU",    "STATE",
                          "SINCE", "ENDED", "WHY",   "COMMAND"};
@@ -235,7 +251,7 @@ void show_leases(const json_t *leases, bool past, int64_t now, const struct tabl
     size_t heading = t.n;
     json_array_foreach(leases, i, lease)
     {
-        if (past || strcmp(get_text(lease, "state"), "queued") != 0)
+        if (which != SHOW_HOLDING || strcmp(get_text(lease, "state"), "queued") != 0)
             lease_row(&t, lease, past, now);
     }
     if (t.n > heading)
@@ -257,8 +273,7 @@ void show_queue(const json_t *status, const struct table_look *look, struct str 
         table_addf(&t, "%zu", i + 1);
         table_addf(&t, "%" PRId64, (int64_t)json_integer_value(id));
         table_add(&t, owner_style(lease), owner_name(lease));
-        table_addf(&t, "%" PRId64 " x %s", get_int(lease, "count", 1),
-                   get_text(lease, "asked_for"));
+        wanted(lease, &t);
         table_add(&t, TABLE_PLAIN, show_when(get_time(lease, "asked"), now, when));
         table_add(&t, TABLE_PLAIN, show_when(get_time(lease, "latest_start"), now, when));
         table_add(&t, TABLE_PLAIN, get_text(lease, "waits_for"));

@@ -9,9 +9,19 @@ void show_gpus(const json_t *status, const struct table_look *look, struct str *
 /* What could be had now, as "1g.10gb x 6, 3g.40gb x 1", summed over the GPUs; "nothing" without. */
 void show_free(const json_t *status, struct str *out);
 
-/* Leases as a table; `past` adds how they ended. Nothing when there is none. */
-void show_leases(const json_t *leases, bool past, int64_t now, const struct table_look *look,
-                 struct str *out);
+/* Whether a lease is the caller's. A status is the same text for everybody, so it does not say. */
+bool show_mine(const json_t *lease);
+
+/* Which leases of a list, and with what columns. */
+enum show_which {
+    SHOW_HOLDING, /* not those that wait */
+    SHOW_LIVE,
+    SHOW_PAST, /* all, with how they ended */
+};
+
+/* Leases as a table. Nothing when there is none. */
+void show_leases(const json_t *leases, enum show_which which, int64_t now,
+                 const struct table_look *look, struct str *out);
 
 /* The queue of a status as a table, next first. Nothing when nobody waits. */
 void show_queue(const json_t *status, const struct table_look *look, struct str *out);

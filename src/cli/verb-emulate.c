@@ -245,10 +245,20 @@ static void end_leftovers(struct emulation *m)
     }
 }
 
+static void end_leases(struct emulation *m, const json_t *leases)
+{
+    struct error ignored;
+    size_t i;
+    json_t *lease;
+    json_array_foreach(leases, i, lease)(void)
+        cli_call_lease(m->c, "DELETE", get_int(lease, "id", 0), "", NULL, NULL, &ignored);
+}
+
 /* fettad takes leases back as their processes end; that is waited for, so that its cgroups go too.
- */
+ * Those that live with something else are ended. */
 static void wait_for_leases(struct emulation *m)
 {
+    bool asked = false;
     int64_t end = time_boot() + QUIET_MS * TIME_MS;
     bool empty = !helper_ready(&m->daemon);
     m->c->patience_ms = QUIET_MS;
@@ -258,6 +268,9 @@ static void wait_for_leases(struct emulation *m)
         if (cli_call(m->c, "GET", "/leases", NULL, &reply, &ignored) < 0)
             break;
         empty = json_array_size(get_in(reply, "leases")) == 0;
+        if (!asked)
+            end_leases(m, get_in(reply, "leases"));
+        asked = true;
         json_decref(reply);
         if (!empty)
             (void)poll(NULL, 0, 20);

@@ -9,17 +9,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void blockers(const json_t *gpu, struct str *out)
-{
-    size_t i;
-    json_t *id;
-    json_array_foreach(get_in(gpu, "blockers"), i, id)
-        str_addf(out, "%s%" PRId64, i ? ", " : "", (int64_t)json_integer_value(id));
-}
-
 static void show_explain(const json_t *reply, const struct table_look *look, struct str *out)
 {
-    const char *head[] = {"GPU", "VERDICT", "WHY", "WOULD HAVE TO END", "FREE AT"};
+    const char *head[] = {"GPU", "VERDICT", "WHY", "FREE AT"};
     const char *verdict = get_text(reply, "verdict");
     AUTO_TABLE struct table t = {.columns = ARRAY_LEN(head)};
     char when[24];
@@ -29,7 +21,7 @@ static void show_explain(const json_t *reply, const struct table_look *look, str
     str_addf(out, ": %s\n", get_text(reply, "text"));
     if (*get_text(reply, "hint"))
         str_addf(out, "%s\n", get_text(reply, "hint"));
-    if (get_time(reply, "latest_start"))
+    if (strcmp(verdict, "fits") != 0 && get_time(reply, "latest_start"))
         str_addf(out, "it would start at the latest at %s\n",
                  show_when(get_time(reply, "latest_start"), time_wall(), when));
     str_add(out, "\n");
@@ -37,14 +29,12 @@ static void show_explain(const json_t *reply, const struct table_look *look, str
     size_t heading = t.n;
     json_array_foreach(get_in(reply, "gpus"), i, gpu)
     {
-        AUTO_STR struct str ids = {0};
         bool fits = strcmp(get_text(gpu, "reason"), "fits") == 0;
-        blockers(gpu, &ids);
         table_addf(&t, "%" PRId64, get_int(gpu, "gpu", 0));
         table_add(&t, fits ? TABLE_GREEN : TABLE_PLAIN, get_text(gpu, "reason"));
         table_add(&t, TABLE_PLAIN, get_text(gpu, "text"));
-        table_add(&t, TABLE_PLAIN, ids.len ? ids.text : "");
-        table_add(&t, TABLE_PLAIN, show_when(get_time(gpu, "free_at"), time_wall(), when));
+        table_add(&t, TABLE_PLAIN,
+                  fits ? "now" : show_when(get_time(gpu, "free_at"), time_wall(), when));
     }
     if (t.n > heading)
         table_print(&t, look, out);

@@ -151,6 +151,8 @@ int verb_pool(struct cli *c, int argc, char **argv)
                       &err);
     if (r < 0)
         return cli_fail(c, &err);
+    AUTO_STR struct str out = {0};
+    str_addf(&out, "GPUs that are %s from now on: %s\n", argv[first + 1], argv[first]);
     cli_hang_up(c);
-    return 0;
+    return cli_print(c, &out);
 }

@@ -120,7 +120,7 @@ int verb_lease_list(struct cli *c, int argc, char **argv)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     const json_t *leases = get_in(reply, "leases");
-    show_leases(leases, true, time_wall(), &c->out, &out);
+    show_leases(leases, all ? SHOW_PAST : SHOW_LIVE, time_wall(), &c->out, &out);
     if (json_array_size(leases) == 0)
         str_add(&out, "no leases; fetta run and fetta lease new make one\n");
     return finish(c, reply, &out);

@@ -5,6 +5,7 @@
 
 #include "proc/spawn.h"
 
+#include <signal.h>
 #include <string.h>
 
 struct run {
@@ -63,6 +64,8 @@ static int become(struct cli *c, const json_t *lease, char **command)
     }
     (void)spawn_become(command, env, &err);
     grant_free_env(env);
+    /* We are in the lease ourselves, and are told to end with it. */
+    (void)signal(SIGTERM, SIG_IGN);
     stay_give_back(c, get_int(lease, "id", 0));
     (void)cli_fail(c, &err);
     return spawn_exec_status(&err);

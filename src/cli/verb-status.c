@@ -36,7 +36,7 @@ static void whole_status(const json_t *status, const struct table_look *look, st
     show_no_gpu(status, out);
     str_add(out, "\n");
     size_t before = out->len;
-    show_leases(get_in(status, "leases"), false, get_time(status, "now"), look, out);
+    show_leases(get_in(status, "leases"), SHOW_HOLDING, get_time(status, "now"), look, out);
     if (out->len > before)
         str_add(out, "\n");
     before = out->len;
@@ -77,7 +77,7 @@ static json_t *mine(const json_t *status)
     size_t i;
     json_array_foreach(get_in(status, "leases"), i, lease)
     {
-        if (list && get_bool(lease, "mine"))
+        if (list && show_mine(lease))
             (void)json_array_append(list, lease);
     }
     return list;
@@ -86,15 +86,19 @@ static json_t *mine(const json_t *status)
 /* The command somebody in this situation types next. */
 static void next_step(const json_t *status, const json_t *leases, struct str *out)
 {
-    const json_t *gpu = json_array_get(get_in(status, "gpus"), 0),
-                 *lease = json_array_get(leases, 0);
-    const json_t *slice = json_array_get(get_in(lease, "slices"), 0);
+    const json_t *gpu = json_array_get(get_in(status, "gpus"), 0);
     const char *profile = json_object_iter_key(json_object_iter(get_in(gpu, "free")));
+    json_t *lease;
+    size_t i;
     str_add(out, "next: ");
-    if (slice)
-        str_addf(out, "fetta attach %" PRId64 "    or    fetta lease end %" PRId64 "\n",
-                 get_int(lease, "id", 0), get_int(lease, "id", 0));
-    else if (strcmp(get_text(gpu, "mig"), "none") == 0 || !profile)
+    json_array_foreach(leases, i, lease) {
+        int64_t id = get_int(lease, "id", 0);
+        if (strcmp(get_text(lease, "state"), "active") != 0)
+            continue;
+        str_addf(out, "fetta attach %" PRId64 ", or fetta lease end %" PRId64 "\n", id, id);
+        return;
+    }
+    if (strcmp(get_text(gpu, "mig"), "none") == 0 || !profile)
         str_add(out, "fetta run --gpus 1 -- COMMAND\n");
     else
         str_addf(out, "fetta run -s %s -- COMMAND\n", profile);
@@ -106,17 +110,13 @@ int verb_home(struct cli *c, int argc, char **argv)
     json_t *status;
     (void)argc;
     (void)argv;
-    if (cli_call(c, "GET", "/status", NULL, &status, &err) < 0) {
-        int r = cli_fail(c, &err);
-        if (err.code == ERROR_NO_DAEMON)
-            cli_say(c, "to try it without a GPU: fetta emulate dgx-a100 -- bash");
-        return r;
-    }
+    if (cli_call(c, "GET", "/status", NULL, &status, &err) < 0)
+        return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     json_t *leases = mine(status);
     headline(status, &c->out, &out);
     size_t before = out.len;
-    show_leases(leases, false, get_time(status, "now"), &c->out, &out);
+    show_leases(leases, SHOW_LIVE, get_time(status, "now"), &c->out, &out);
     if (out.len == before)
         str_add(&out, "you hold no lease\n");
     str_add(&out, "\n");
