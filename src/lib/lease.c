@@ -197,12 +197,19 @@ int fetta_lease_get(struct fetta *f, int64_t id, struct fetta_lease *ret, struct
     return call(f, "GET", path, NULL, ret, err);
 }
 
+/* Whether a lease in this state has got as far as `until`; an ended one is past everything. */
+static bool reached(const char *state, const char *until)
+{
+    if (strcmp(state, "ended") == 0 || strcmp(until, "ended") == 0)
+        return strcmp(state, "ended") == 0;
+    return strcmp(state, "queued") != 0 && strcmp(state, "starting") != 0;
+}
+
 int fetta_lease_wait(struct fetta *f, int64_t id, const char *until, int64_t timeout_s,
                      struct fetta_lease *ret, struct fetta_error *err)
 {
     enum { HOUR = 3600 };
-    bool granted = until && strcmp(until, "granted") == 0;
-    if (!ret || (!granted && (!until || strcmp(until, "ended") != 0)))
+    if (!ret || !until || (strcmp(until, "granted") != 0 && strcmp(until, "ended") != 0))
         return lib_invalid(err, "a lease is waited for until it is \"granted\" or \"ended\"");
     for (;;) {
         int64_t now = timeout_s < 0 || timeout_s > HOUR ? HOUR : timeout_s;
@@ -212,9 +219,7 @@ int fetta_lease_wait(struct fetta *f, int64_t id, const char *until, int64_t tim
         int rc = call(f, "GET", path, NULL, ret, err);
         if (rc < 0)
             return rc;
-        bool over = strcmp(ret->state, "ended") == 0;
-        if (over || (granted && strcmp(ret->state, "queued") != 0 &&
-                     strcmp(ret->state, "starting") != 0))
+        if (reached(ret->state, until))
             return 0;
         if (timeout_s >= 0 && (timeout_s -= now) <= 0)
             return 1;

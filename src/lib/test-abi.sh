@@ -2,7 +2,7 @@
 # What others see of libfetta: only fetta_* with a version, its soname, and a header that a C and a
 # C++ compiler take with every warning on. Arguments: the library, the include folder, the version script.
 set -u
-lib=$1 include=$2 map=$3 n=0 failed=0
+lib=$(realpath "$1") include=$2 map=$3 n=0 failed=0
 
 said() { # said STATUS NAME
     n=$((n + 1))
@@ -28,13 +28,12 @@ said $? "it brings no server, database or threads along"
 
 printf '#include <fetta/fetta.h>\nint main(int argc, char **argv)\n{\n    struct fetta_error err;\n    struct fetta *f;\n    (void)argc;\n    return fetta_open(argv[1], &f, &err) < 0 && err.text[0] ? 0 : 1;\n}\n' > "$work/use.c"
 cp "$work/use.c" "$work/use.cc"
-warn="-Wall -Wextra -Wpedantic -Werror -I$include"
 ln -s "$lib" "$work/libfetta.so.0"
-${CC:-cc} -std=c99 $warn -Wstrict-prototypes -o "$work/use" "$work/use.c" "$work/libfetta.so.0" &&
+${CC:-cc} -std=c99 -Wall -Wextra -Wpedantic -Werror -Wstrict-prototypes -I"$include" -o "$work/use" "$work/use.c" "$work/libfetta.so.0" &&
     LD_LIBRARY_PATH=$work "$work/use" "$work/none"
 said $? "a C99 program builds and runs"
 if command -v c++ > /dev/null; then
-    c++ -std=c++11 $warn -o "$work/use++" "$work/use.cc" "$work/libfetta.so.0" &&
+    c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -I"$include" -o "$work/use++" "$work/use.cc" "$work/libfetta.so.0" &&
         LD_LIBRARY_PATH=$work "$work/use++" "$work/none"
     said $? "a C++11 program builds and runs"
 else

@@ -1,11 +1,12 @@
 /* One connection, one request at a time; see client.h.
  *
- * The descriptor's number never changes between open and close: a broken connection is shut down and
- * a new one takes its number (dup3). So client_cancel, which may run in a signal handler or another
- * thread at any moment, can never hit a descriptor that meanwhile belongs to somebody else.
+ * The descriptor's number never changes between open and close: a broken connection is shut
+ * down and a new one takes its number (dup3). So client_cancel, which may run in a signal
+ * handler or another thread at any moment, can never hit a descriptor that meanwhile belongs to
+ * somebody else.
  *
- * Everything that comes in is judged as if an enemy had sent it: numbers have a strict form and a
- * limit, memory grows with what really arrived and not with what was announced. */
+ * Everything that comes in is judged as if an enemy had sent it: numbers have a strict form and
+ * a limit, memory grows with what really arrived and not with what was announced. */
 #include "wire/client.h"
 
 #include "base/fd.h"
@@ -68,8 +69,8 @@ static int no_group_access(const char *path, struct error *err)
     char room[4096];
     if (known && getgrgid_r(st.st_gid, &group, room, sizeof room, &found) == 0 && found)
         return error_set(err, ERROR_NO_PERMISSION,
-                         "you may not connect to %s: it is for members of the group \"%s\"; ask the "
-                         "administrator for 'usermod -aG %s USER', then log in again",
+                         "you may not connect to %s: it is for members of the group \"%s\"; ask "
+                         "the administrator for 'usermod -aG %s USER', then log in again",
                          path, found->gr_name, found->gr_name);
     return error_set(err, ERROR_NO_PERMISSION,
                      "you may not connect to %s: ask the administrator for access to it", path);
@@ -151,8 +152,9 @@ int client_open(const char *path, struct client **ret, struct error *err)
     atomic_init(&c->cancelled, false);
     int rc = 0;
     if (!path[0] || !str_copy(c->at.sun_path, sizeof c->at.sun_path, path))
-        rc = error_set(err, ERROR_INVALID, "\"%.60s\" cannot be a socket: its path must have 1 to %zu "
-                       "bytes", path, sizeof c->at.sun_path - 1);
+        rc = error_set(err, ERROR_INVALID,
+                       "\"%.60s\" cannot be a socket: its path must have 1 to %zu bytes", path,
+                       sizeof c->at.sun_path - 1);
     if (rc == 0)
         rc = link_up(c, err);
     if (rc < 0) {
@@ -179,7 +181,8 @@ void client_cancel(struct client *c)
     errno = keep;
 }
 
-/* Waits until the socket is ready for `events`; signals only interrupt to look for client_cancel. */
+/* Waits until the socket is ready for `events`; signals only interrupt to look for
+ * client_cancel. */
 static int ready(struct client *c, struct call *k, short events)
 {
     for (;;) {
@@ -270,7 +273,8 @@ static int fill(struct client *c, struct call *k)
     }
 }
 
-/* The next line of a head, ended by CR LF, zero-terminated in place. It lives until the next read. */
+/* The next line of a head, ended by CR LF, zero-terminated in place. It lives until the next
+ * read. */
 static int head_line(struct client *c, struct call *k, char **ret)
 {
     size_t seen = 0;

@@ -1,10 +1,11 @@
 /* The HTTP server around libmicrohttpd; see http.h.
  *
- * One epoll set of ours holds the listening socket, libmicrohttpd's own epoll descriptor, a timer and
- * the sockets of requests that wait. libmicrohttpd takes a suspended connection out of its set, so
- * watching the same socket in ours is the only way to hear that the client has gone. Requests are
- * freed in one place, where libmicrohttpd says that it is done with them, and a run handles the
- * watched sockets before it lets libmicrohttpd free anything: no event can meet a freed request. */
+ * One epoll set of ours holds the listening socket, libmicrohttpd's own epoll descriptor, a
+ * timer and the sockets of requests that wait. libmicrohttpd takes a suspended connection out
+ * of its set, so watching the same socket in ours is the only way to hear that the client has
+ * gone. Requests are freed in one place, where libmicrohttpd says that it is done with them,
+ * and a run handles the watched sockets before it lets libmicrohttpd free anything: no event
+ * can meet a freed request. */
 #include "wire/http_inside.h"
 
 #include "base/fd.h"

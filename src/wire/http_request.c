@@ -1,7 +1,9 @@
-/* The life of one request: it is read, held by the handler, answered, streamed or left; see http.h.
+/* The life of one request: it is read, held by the handler, answered, streamed or left; see
+ * http.h.
  *
- * A request is freed in one place, where libmicrohttpd says that it is done with it. Answers that come
- * while the connection is suspended are kept until libmicrohttpd asks again after the resume. */
+ * A request is freed in one place, where libmicrohttpd says that it is done with it. Answers
+ * that come while the connection is suspended are kept until libmicrohttpd asks again after the
+ * resume. */
 #include "wire/http_inside.h"
 
 #include <assert.h>

@@ -16,6 +16,18 @@ static int any_line(const char *text, void *arg)
     return 0;
 }
 
+/* What holds for every reply there may be. */
+static void judge(const struct call *k, int rc, bool lines_only)
+{
+    if (rc != 0) {
+        CHECK(rc == -ERROR_IO && k->err->code == ERROR_IO && k->err->text[0]);
+        return;
+    }
+    CHECK(k->status >= 200 && k->status < 600);
+    if (k->sized && !lines_only && k->status != 204 && k->status != 304)
+        CHECK_INT(k->body.len, ==, k->size);
+}
+
 /* Reads `size` bytes as a reply. Returns what read_reply did; *ret_len is the body's length. */
 static int feed(const void *bytes, size_t size, bool stream, int *ret_status, size_t *ret_len)
 {
@@ -37,10 +49,7 @@ static int feed(const void *bytes, size_t size, bool stream, int *ret_status, si
         k.arg = &seen;
     }
     int rc = read_reply(c, &k);
-    CHECK(rc == 0 || (rc == -ERROR_IO && err.code == ERROR_IO && err.text[0]));
-    if (rc == 0 && k.sized && !(stream && k.status == 200) && k.status != 204 && k.status != 304)
-        CHECK_INT(k.body.len, ==, k.size);
-    CHECK(rc != 0 || (k.status >= 200 && k.status < 600));
+    judge(&k, rc, stream && k.status == 200);
     *ret_len = stream && k.status == 200 ? seen : k.body.len;
     *ret_status = k.status;
     str_done(&k.body);
@@ -64,12 +73,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #else
 
 #define HEAD "HTTP/1.1 200 OK\r\nFetta-Version: 0.1.0\r\nConnection: Keep-Alive\r\n"
+#define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"
 
 static const char *const good[] = {
     HEAD "Content-Length: 7\r\n\r\n{\"a\":1}",
     HEAD "content-length:0\r\n\r\n",
-    HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n",
-    HEAD "Transfer-Encoding: chunked\r\n\r\n1B\r\n{\"event\": \"hello\", \"n\":12}\n\r\n0\r\nX: y\r\n\r\n",
+    CHUNKED "5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n",
+    CHUNKED "1B\r\n"
+    "{\"event\": \"hello\", \"n\":12}\n\r\n0\r\nX: y\r\n\r\n",
     "HTTP/1.1 100 Continue\r\n\r\n" HEAD "Content-Length: 2\r\n\r\n{}",
     "HTTP/1.1 404 Not Found\r\nContent-Length: 50\r\n\r\n"
     "{\"error\":{\"code\":\"not-found\",\"text\":\"no lease 9\"}}",
@@ -97,16 +108,20 @@ TEST(what_is_nearly_right_is_refused)
     static const char *const bad[] = {
         HEAD "Content-Length: -1\r\n\r\n", HEAD "Content-Length: +1\r\n\r\nx",
         HEAD "Content-Length: 0x1\r\n\r\nx", HEAD "Content-Length: 1 1\r\n\r\nx",
-        HEAD "Content-Length: 67108865\r\n\r\n", HEAD "Content-Length: 99999999999999999999999\r\n\r\n",
+        HEAD "Content-Length: 67108865\r\n\r\n",
+        HEAD "Content-Length: 99999999999999999999999\r\n\r\n",
         HEAD "Content-Length: \r\n\r\n", HEAD "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
         HEAD "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        HEAD "Transfer-Encoding: gzip\r\n\r\nx", HEAD "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        HEAD "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", HEAD "Transfer-Encoding: chunked\r\n\r\n 0\r\n\r\n",
-        HEAD "Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n", HEAD "Transfer-Encoding: chunked\r\n\r\n"
-        "000000001\r\nx\r\n0\r\n\r\n", HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n",
-        HEAD "Transfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n",
-        HEAD "no colon\r\n\r\n", HEAD ": nameless\r\n\r\n", HEAD "two words: x\r\n\r\n", HEAD " folded: x\r\n\r\n",
-        "HTTP/2 200\r\n\r\n", "HTTP/1.1 99 x\r\n\r\n", "HTTP/1.1 600 x\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n",
+        HEAD "Transfer-Encoding: gzip\r\n\r\nx",
+        HEAD "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        CHUNKED "-1\r\n\r\n", CHUNKED " 0\r\n\r\n",
+        CHUNKED "FFFFFFFF\r\n", CHUNKED ""
+        "000000001\r\nx\r\n0\r\n\r\n", CHUNKED "1\r\nxx\r\n0\r\n\r\n",
+        CHUNKED "1;a=b\r\nx\r\n0\r\n\r\n",
+        HEAD "no colon\r\n\r\n", HEAD ": nameless\r\n\r\n", HEAD "two words: x\r\n\r\n",
+        HEAD " folded: x\r\n\r\n",
+        "HTTP/2 200\r\n\r\n", "HTTP/1.1 99 x\r\n\r\n", "HTTP/1.1 600 x\r\n\r\n",
+        "HTTP/1.1 2000 x\r\n\r\n",
         "HTTP/1.1 20\r\n\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/1.1 101 Up\r\n\r\n",
         "SSH-2.0-OpenSSH\r\n", "",
     };
