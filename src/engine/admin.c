@@ -54,8 +54,8 @@ int admin_manage(struct draft *d, const struct event *e, struct error *err)
     char who[WHO_TEXT];
     leases_on(draft_gpu(d, e->manage.gpu), who);
     if (!e->manage.on && who[0])
-        return error_set(err, ERROR_IN_USE, "GPU %u is held by lease %s; end it first", e->manage.gpu,
-                         who);
+        return error_set(err, ERROR_IN_USE, "GPU %u is held by lease %s; end it first",
+                         e->manage.gpu, who);
     draft_gpu_edit(d, e->manage.gpu)->managed = e->manage.on;
     advance(d, e->manage.gpu);
     schedule(d);
@@ -124,15 +124,17 @@ static int check_free(const struct draft *d, const struct event *e, const struct
                            used ? ", " : "", s->gi, s->start);
     }
     if (who[0])
-        return error_set(err, ERROR_IN_USE,
-                         "GPU %u: lease %s holds slices this layout would destroy; wait, end it, or "
-                         "use --force",
-                         g->slot, who);
+        return error_set(
+            err, ERROR_IN_USE,
+            "GPU %u: lease %s holds slices this layout would destroy; wait, end it, or "
+            "use --force",
+            g->slot, who);
     if (foreign[0])
-        return error_set(err, ERROR_IN_USE,
-                         "GPU %u: instances that are not fetta's are in the way (%s); destroy them, "
-                         "or use --force",
-                         g->slot, foreign);
+        return error_set(
+            err, ERROR_IN_USE,
+            "GPU %u: instances that are not fetta's are in the way (%s); destroy them, "
+            "or use --force",
+            g->slot, foreign);
     return 0;
 }
 
@@ -187,13 +189,15 @@ static int check_layout(const struct draft *d, const struct event *e, const stru
                         struct error *err)
 {
     if (!g->managed)
-        return error_set(err, ERROR_STATE, "GPU %u is not managed; 'fetta manage %u' lets fetta "
-                                           "touch it",
+        return error_set(err, ERROR_STATE,
+                         "GPU %u is not managed; 'fetta manage %u' lets fetta "
+                         "touch it",
                          g->slot, g->slot);
     if (e->layout.mig && g->mig == MACHINE_MIG_NONE)
         return error_set(err, ERROR_UNSUPPORTED, "GPU %u has no MIG", g->slot);
     if (e->layout.mig ? g->pool == POOL_WHOLE : g->pool == POOL_SLICED)
-        return error_set(err, ERROR_STATE, "the pool of GPU %u does not allow this layout", g->slot);
+        return error_set(err, ERROR_STATE, "the pool of GPU %u does not allow this layout",
+                         g->slot);
     if (e->layout.mig) {
         int rc = reshape_check(draft_board(d, g), &e->layout.layout, err);
         if (rc) {

@@ -72,8 +72,12 @@ static void converge(struct draft *d, struct gpu *g)
         if (holder_of(g, p) >= 0 || g->seat_n >= BOARD_GIS ||
             !(layout_fits(b, &hard, p.profile) >> p.start & 1))
             continue;
-        struct seat s = {.state = SEAT_CREATING, .profile = p.profile, .start = p.start,
-                         .size = b->profiles[p.profile].size, .fixed = true, .since = d->now};
+        struct seat s = {.state = SEAT_CREATING,
+                         .profile = p.profile,
+                         .start = p.start,
+                         .size = b->profiles[p.profile].size,
+                         .fixed = true,
+                         .since = d->now};
         advance_insert_seat(g, &s);
     }
 }

@@ -148,8 +148,9 @@ static void index_gpu(struct world *w, unsigned slot)
         if (i >= g->seat_n || g->seats[i].state != SEAT_IDLE || !view_usable(g))
             continue;
         const struct seat *s = &g->seats[i];
-        state_chain_add(&w->warm, item, state_warm_key(w->policy.warm_reuse, g->board, s->profile,
-                                                       s->used, s->last, s->last_gid));
+        state_chain_add(&w->warm, item,
+                        state_warm_key(w->policy.warm_reuse, g->board, s->profile, s->used, s->last,
+                                       s->last_gid));
     }
 }
 

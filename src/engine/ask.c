@@ -23,7 +23,8 @@ static int check_times(const struct draft *d, struct lease *l, struct error *err
     if (l->for_ns < 0)
         return error_set(err, ERROR_INVALID, "a lease needs a duration above zero");
     if (l->for_ns > p->max_for)
-        return error_set(err, ERROR_INVALID, "a lease lasts at most %s here (max_for); ask for less",
+        return error_set(err, ERROR_INVALID,
+                         "a lease lasts at most %s here (max_for); ask for less",
                          time_format(p->max_for, text));
     if (l->bind == BIND_NONE && l->for_ns == TIME_NEVER)
         return error_set(err, ERROR_INVALID, "a lease bound to nothing needs an end; add --for");
@@ -50,8 +51,9 @@ static unsigned least_compute(const struct draft *d, const struct lease *l)
 static int check_quota(const struct draft *d, const struct lease *l, struct error *err)
 {
     if (l->limit_slices && l->count > l->limit_slices)
-        return error_set(err, ERROR_QUOTA, "%u slices were asked for; the quota of this owner is %" PRIu32,
-                         l->count, l->limit_slices);
+        return error_set(err, ERROR_QUOTA,
+                         "%u slices were asked for; the quota of this owner is %" PRIu32, l->count,
+                         l->limit_slices);
     unsigned compute = least_compute(d, l) * l->count;
     if (l->limit_compute && compute > l->limit_compute)
         return error_set(err, ERROR_QUOTA,
@@ -63,7 +65,8 @@ static int check_quota(const struct draft *d, const struct lease *l, struct erro
         waiting += owner_equal(w->owner, l->owner);
     if (queue_max && waiting >= queue_max)
         return error_set(err, ERROR_QUOTA,
-                         "%" PRIu32 " requests of this owner wait already, its most (queue_max)", waiting);
+                         "%" PRIu32 " requests of this owner wait already, its most (queue_max)",
+                         waiting);
     return 0;
 }
 
@@ -75,12 +78,14 @@ static int never(const struct draft *d, const struct lease *l, unsigned have, st
         managed += g && g->managed && g->present;
     }
     if (!managed)
-        return error_set(err, ERROR_NEVER, "fetta manages no GPU that is there; an administrator "
-                                           "names some with 'fetta manage all'");
-    if (have)
         return error_set(err, ERROR_NEVER,
-                         "%u slices were asked for; all managed GPUs together hold at most %u of them%s",
-                         l->count, have, l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
+                         "fetta manages no GPU that is there; an administrator "
+                         "names some with 'fetta manage all'");
+    if (have)
+        return error_set(
+            err, ERROR_NEVER,
+            "%u slices were asked for; all managed GPUs together hold at most %u of them%s",
+            l->count, have, l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
     return error_set(err, ERROR_NEVER,
                      "%s can never serve this request; 'fetta explain' says why for each",
                      l->gpu == REQUEST_ANY ? "none of the managed GPUs" : "the GPU named");
@@ -161,8 +166,8 @@ int ask(struct draft *d, const struct event *e, struct error *err)
     if (have < l.count)
         return never(d, &l, have, err);
     if (d->w->lease_n >= d->w->lease_max)
-        return error_set(err, ERROR_NO_MEMORY, "%zu leases live or wait, as many as there is room for",
-                         d->w->lease_n);
+        return error_set(err, ERROR_NO_MEMORY,
+                         "%zu leases live or wait, as many as there is room for", d->w->lease_n);
     admit(d, &l, e->now);
     return 0;
 }

@@ -155,7 +155,8 @@ struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lea
 
 void draft_each_lease(struct draft *d, draft_visit *visit, void *arg)
 {
-    for (const struct lease *l = world_lease_after(d->w, 0); l; l = world_lease_after(d->w, l->id)) {
+    for (const struct lease *l = world_lease_after(d->w, 0); l;
+         l = world_lease_after(d->w, l->id)) {
         const struct lease *now = draft_lease(d, l->id);
         if (now)
             visit(d, now, arg);
@@ -180,8 +181,8 @@ static size_t position_after(const struct world *w, const struct lease *last)
     while (low < high) {
         size_t middle = (low + high) / 2;
         const struct state_waiting *at = &w->queue[middle];
-        bool after = at->priority != last->priority ? at->priority < last->priority
-                                                    : at->id > last->id;
+        bool after =
+            at->priority != last->priority ? at->priority < last->priority : at->id > last->id;
         if (after)
             high = middle;
         else
@@ -226,8 +227,8 @@ static void add_usage(const struct draft *d, const struct lease *l, uint32_t *sl
     for (unsigned i = 0; i < l->slice_n; i++) {
         const struct gpu *g = draft_gpu(d, l->slices[i].gpu);
         unsigned profile = l->slices[i].profile;
-        *compute_held += draft_compute(draft_board(d, g),
-                                       profile == BOARD_NO_PROFILE ? CHOOSE_WHOLE : profile);
+        *compute_held +=
+            draft_compute(draft_board(d, g), profile == BOARD_NO_PROFILE ? CHOOSE_WHOLE : profile);
     }
 }
 

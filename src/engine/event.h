@@ -51,7 +51,7 @@ struct event {
         } gpu;
         struct policy policy;
         struct {
-            struct lease lease;  /* what was asked, owner, asker, bind; id and state are the engine's */
+            struct lease lease; /* what was asked, owner, asker, bind; id and state are ours */
             uint32_t gid;        /* primary group of the asker; kept as lease.gid */
         } ask;
         struct {

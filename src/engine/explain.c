@@ -10,15 +10,36 @@
 const char *explain_reason_name(enum reason r)
 {
     static const char *const names[REASON_N] = {
-        [REASON_FITS] = "fits", [REASON_FITS_WARM] = "fits-warm",
-        [REASON_FITS_CLEAR] = "fits-clear", [REASON_FITS_MODE] = "fits-mode",
-        [REASON_BUSY] = "busy", [REASON_FOREIGN] = "foreign",
-        [REASON_QUARANTINED] = "quarantined", [REASON_FIXED] = "fixed", [REASON_POOL] = "pool",
-        [REASON_DRAINED] = "drained", [REASON_UNMANAGED] = "unmanaged", [REASON_LOST] = "lost",
-        [REASON_NO_PROFILE] = "no-profile", [REASON_NO_MIG] = "no-mig",
-        [REASON_OTHER_GPU] = "other-gpu", [REASON_RESERVED] = "reserved",
+        [REASON_FITS] = "fits",
+        [REASON_FITS_WARM] = "fits-warm",
+        [REASON_FITS_CLEAR] = "fits-clear",
+        [REASON_FITS_MODE] = "fits-mode",
+        [REASON_BUSY] = "busy",
+        [REASON_FOREIGN] = "foreign",
+        [REASON_QUARANTINED] = "quarantined",
+        [REASON_FIXED] = "fixed",
+        [REASON_POOL] = "pool",
+        [REASON_DRAINED] = "drained",
+        [REASON_UNMANAGED] = "unmanaged",
+        [REASON_LOST] = "lost",
+        [REASON_NO_PROFILE] = "no-profile",
+        [REASON_NO_MIG] = "no-mig",
+        [REASON_OTHER_GPU] = "other-gpu",
+        [REASON_RESERVED] = "reserved",
     };
     return names[r];
+}
+
+/* Why the GPU is not to be used for it at all; REASON_N if it is. */
+static enum reason absent_reason(const struct gpu *g, const struct lease *l)
+{
+    if (l->gpu != REQUEST_ANY && l->gpu != g->slot)
+        return REASON_OTHER_GPU;
+    if (!g->managed)
+        return REASON_UNMANAGED;
+    if (!g->present || g->health != MACHINE_OK)
+        return REASON_LOST;
+    return g->drained ? REASON_DRAINED : REASON_N;
 }
 
 /* Why nothing could be placed there even if it were empty; REASON_N if something could. */
@@ -27,14 +48,6 @@ static enum reason standing_reason(const struct draft *d, const struct gpu *g,
 {
     unsigned row = place_row(l, g->board);
     const struct board *b = draft_board(d, g);
-    if (l->gpu != REQUEST_ANY && l->gpu != g->slot)
-        return REASON_OTHER_GPU;
-    if (!g->managed)
-        return REASON_UNMANAGED;
-    if (!g->present || g->health != MACHINE_OK)
-        return REASON_LOST;
-    if (g->drained)
-        return REASON_DRAINED;
     if (row != CHOOSE_WHOLE && g->mig == MACHINE_MIG_NONE)
         return REASON_NO_MIG;
     if (row != CHOOSE_WHOLE && (!b || row >= b->profile_n || !b->complete))
@@ -110,7 +123,9 @@ static void blocked(const struct draft *d, const struct gpu *g, const struct lea
         if (cost(&way) < cost(&best))
             best = way;
     }
-    ret->reason = best.foreign ? REASON_FOREIGN : best.quarantined ? REASON_QUARANTINED : REASON_BUSY;
+    ret->reason = best.foreign       ? REASON_FOREIGN
+                  : best.quarantined ? REASON_QUARANTINED
+                                     : REASON_BUSY;
     ret->blocker_n = (uint8_t)best.n;
     for (unsigned i = 0; i < best.n; i++)
         ret->blockers[i] = best.leases[i];
@@ -133,7 +148,9 @@ static struct gpu_reason reason_of(const struct draft *d, const struct gpu *g,
                                    const struct lease *l)
 {
     struct gpu_reason r = {.gpu = g->slot, .free_at = TIME_NEVER};
-    r.reason = standing_reason(d, g, l);
+    r.reason = absent_reason(g, l);
+    if (r.reason == REASON_N)
+        r.reason = standing_reason(d, g, l);
     if (r.reason != REASON_N)
         return r;
     struct view_want want = place_want(d, l, place_row(l, g->board));
@@ -178,8 +195,8 @@ static size_t position_of(const struct world *w, const struct lease *l)
     size_t position = 1;
     const struct lease *other;
     for (size_t i = 0; (other = world_queue(w, i)); i++)
-        position += other->priority > l->priority ||
-                    (other->priority == l->priority && other->id < l->id);
+        position +=
+            other->priority > l->priority || (other->priority == l->priority && other->id < l->id);
     return position;
 }
 
@@ -232,7 +249,8 @@ enum verdict engine_verdict(const struct world *w, const struct lease *l, int64_
     struct place_pick pick;
     if (!place_find(&d, l, NULL, NULL, 0, &pick))
         return VERDICT_WAIT;
-    *ret = (struct lease_slice){.gpu = pick.gpu, .start = pick.place.start,
+    *ret = (struct lease_slice){.gpu = pick.gpu,
+                                .start = pick.place.start,
                                 .profile = pick.row == CHOOSE_WHOLE ? BOARD_NO_PROFILE : pick.row};
     return VERDICT_FITS;
 }

@@ -31,7 +31,7 @@ struct gpu_reason {
     uint8_t start;                   /* for the FITS ones */
     uint8_t blocker_n;
     uint32_t blockers[BOARD_GIS];    /* the fewest leases that would have to end */
-    int64_t free_at;                 /* when they are gone by their own ends, TIME_NEVER if unknown */
+    int64_t free_at;                 /* when they are gone by known ends, else TIME_NEVER */
 };
 
 struct explanation {

@@ -55,7 +55,7 @@ struct lease {
     /* what was asked for */
     enum slice_kind kind;
     uint8_t count;
-    uint8_t profile_on[MACHINE_BOARDS]; /* the profile on each kind of board, BOARD_NO_PROFILE = not there */
+    uint8_t profile_on[MACHINE_BOARDS]; /* on each kind of board, BOARD_NO_PROFILE = not there */
     int16_t gpu, start;       /* REQUEST_ANY or wanted */
     int16_t priority;
     bool movable;
@@ -69,7 +69,7 @@ struct lease {
     /* what it lives with */
     enum bind_kind bind;
     int32_t bind_pid;         /* BIND_PID; the asking process while queued */
-    bool tree;                /* that process asked for itself: its descendants are the lease's too */
+    bool tree;                /* that process asked for itself: its descendants are ours too */
     bool stay;                /* ... and it stays outside as a parent */
     uint64_t bind_start;      /* start time of that process in clock ticks since boot */
     uint32_t bind_ref;        /* BIND_SESSION: session id; BIND_CGROUP, BIND_KEY: interned text */
@@ -86,7 +86,8 @@ struct lease {
     struct lease_slice slices[REQUEST_SLICES];
 };
 
-const char *lease_state_name(enum lease_state s); /* "queued", "starting", "active", "ending", "killing", "ended" */
+/* "queued", "starting", "active", "ending", "killing", "ended" */
+const char *lease_state_name(enum lease_state s);
 const char *lease_why_name(enum lease_why w);     /* "done", "time", "lost", ... */
 const char *lease_why_text(enum lease_why w);     /* "its time was up" */
 

@@ -42,8 +42,7 @@ void life_end(struct draft *d, uint32_t id, enum lease_why why)
     l->state = LEASE_ENDED;
     l->why = why;
     l->ended_at = d->now;
-    draft_action(d, granted ? ACTION_ENDED : ACTION_REFUSE, id,
-                 l->slice_n ? l->slices[0].gpu : 0);
+    draft_action(d, granted ? ACTION_ENDED : ACTION_REFUSE, id, l->slice_n ? l->slices[0].gpu : 0);
 }
 
 void life_term(struct draft *d, uint32_t id, enum lease_why why)
@@ -136,16 +135,18 @@ int life_extend(struct draft *d, const struct event *e, struct error *err)
     if (!l)
         return error_set(err, ERROR_NOT_FOUND, "lease %" PRIu32 " is not live", e->extend.lease);
     if (l->state != LEASE_ACTIVE)
-        return error_set(err, ERROR_STATE, "lease %" PRIu32 " is %s; only an active one can be extended",
-                         l->id, lease_state_name(l->state));
+        return error_set(err, ERROR_STATE,
+                         "lease %" PRIu32 " is %s; only an active one can be extended", l->id,
+                         lease_state_name(l->state));
     if (e->extend.ends_at <= d->now)
-        return error_set(err, ERROR_INVALID, "the new end of lease %" PRIu32 " is in the past", l->id);
+        return error_set(err, ERROR_INVALID, "the new end of lease %" PRIu32 " is in the past",
+                         l->id);
     if (e->extend.ends_at == TIME_NEVER && l->bind == BIND_NONE)
         return error_set(err, ERROR_INVALID,
                          "lease %" PRIu32 " is bound to nothing, so it needs an end", l->id);
     int64_t max_for = draft_policy(d)->max_for;
-    bool over = max_for != TIME_NEVER && (e->extend.ends_at == TIME_NEVER ||
-                                          e->extend.ends_at - l->started_at > max_for);
+    bool over = max_for != TIME_NEVER &&
+                (e->extend.ends_at == TIME_NEVER || e->extend.ends_at - l->started_at > max_for);
     if (over && !e->extend.beyond_max) {
         char text[TIME_TEXT];
         return error_set(err, ERROR_INVALID,

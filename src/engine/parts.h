@@ -37,8 +37,8 @@ bool place_find(const struct draft *d, const struct lease *l, const struct place
 enum place_outcome place_lease(struct draft *d, uint32_t id, const struct place_kept *kept);
 
 /* Takes a place on a GPU's row for a lease (changes the row only). */
-void place_take(struct gpu *g, const struct board *b, const struct place_pick *pick,
-                uint32_t lease, int64_t now);
+void place_take(struct gpu *g, const struct board *b, const struct place_pick *pick, uint32_t lease,
+                int64_t now);
 
 /* Gives back the places of a lease that has none running, and lets the hardware follow. */
 void place_release(struct draft *d, uint32_t id);
@@ -57,10 +57,10 @@ int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const stru
 int ask(struct draft *d, const struct event *e, struct error *err);
 
 /* life.c: from grant to end. */
-void life_progress(struct draft *d, uint32_t id);                      /* grants when all is made */
-void life_end(struct draft *d, uint32_t id, enum lease_why why);       /* over now: gives all back */
-void life_term(struct draft *d, uint32_t id, enum lease_why why);      /* ACTIVE: SIGTERM, grace */
-void life_kill(struct draft *d, uint32_t id, enum lease_why why);      /* SIGKILL */
+void life_progress(struct draft *d, uint32_t id);                 /* grants when all is made */
+void life_end(struct draft *d, uint32_t id, enum lease_why why);  /* over now: gives all back */
+void life_term(struct draft *d, uint32_t id, enum lease_why why); /* ACTIVE: SIGTERM, grace */
+void life_kill(struct draft *d, uint32_t id, enum lease_why why); /* SIGKILL */
 void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why); /* elsewhere */
 int life_event_end(struct draft *d, const struct event *e, struct error *err);
 int life_extend(struct draft *d, const struct event *e, struct error *err);
@@ -80,8 +80,8 @@ int done_failed(struct draft *d, const struct event *e, struct error *err);
 void done_tick(struct draft *d, unsigned slot);
 /* The instance of a CREATING seat exists now. */
 void done_made(struct draft *d, struct gpu *g, struct seat *s, uint8_t gi, uint8_t ci);
-/* Sends elsewhere what has not started and waits for a place on this GPU that touches `span`, or for
- * the whole of it. */
+/* Sends elsewhere what has not started and waits for a place on this GPU that touches `span`, or
+ * for the whole of it. */
 void done_send_away(struct draft *d, unsigned slot, slices span);
 
 /* seen.c: what a GPU looks like. */

@@ -17,8 +17,11 @@ unsigned place_row(const struct lease *l, unsigned board)
 
 struct view_want place_want(const struct draft *d, const struct lease *l, unsigned row)
 {
-    return (struct view_want){.row = row, .start = l->start, .warm = true,
-                              .rule = draft_policy(d)->warm_reuse, .owner = l->owner,
+    return (struct view_want){.row = row,
+                              .start = l->start,
+                              .warm = true,
+                              .rule = draft_policy(d)->warm_reuse,
+                              .owner = l->owner,
                               .gid = l->gid};
 }
 
@@ -176,8 +179,8 @@ static bool fixed_place(const struct gpu *g, unsigned profile, unsigned start)
     return false;
 }
 
-void place_take(struct gpu *g, const struct board *b, const struct place_pick *pick,
-                uint32_t lease, int64_t now)
+void place_take(struct gpu *g, const struct board *b, const struct place_pick *pick, uint32_t lease,
+                int64_t now)
 {
     if (pick->row == CHOOSE_WHOLE) {
         g->whole_lease = lease;
@@ -195,8 +198,12 @@ void place_take(struct gpu *g, const struct board *b, const struct place_pick *p
         return;
     }
     clear_way(g, b, pick->row, pick->place.start);
-    struct seat s = {.state = SEAT_CREATING, .profile = pick->row, .start = pick->place.start,
-                     .size = b->profiles[pick->row].size, .lease = lease, .since = now,
+    struct seat s = {.state = SEAT_CREATING,
+                     .profile = pick->row,
+                     .start = pick->place.start,
+                     .size = b->profiles[pick->row].size,
+                     .lease = lease,
+                     .since = now,
                      .fixed = fixed_place(g, pick->row, pick->place.start)};
     advance_insert_seat(g, &s);
 }
@@ -221,7 +228,8 @@ static void take_all(struct draft *d, struct lease *l, const struct place_pick *
         struct gpu *g = draft_gpu_edit(d, picks[i].gpu);
         const struct view_place *p = &picks[i].place;
         struct lease_slice *slice = &l->slices[i];
-        *slice = (struct lease_slice){.gpu = picks[i].gpu, .start = p->start,
+        *slice = (struct lease_slice){.gpu = picks[i].gpu,
+                                      .start = p->start,
                                       .profile = picks[i].row == CHOOSE_WHOLE ? BOARD_NO_PROFILE
                                                                               : picks[i].row};
         place_take(g, draft_board(d, g), &picks[i], l->id, d->now);

@@ -1,5 +1,5 @@
-/* The queue: in order of service; the first that cannot start has places kept for it, and later ones
- * may start now only where that cannot delay it. */
+/* The queue: in order of service; the first that cannot start has places kept for it, and later
+ * ones may start now only where that cannot delay it. */
 #include "engine/parts.h"
 
 #include "base/time.h"

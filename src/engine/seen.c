@@ -8,7 +8,7 @@ struct look {
     struct draft *d;
     const struct event *e;
     struct gpu *g;
-    bool used[BOARD_GIS];        /* sightings that are accounted for */
+    bool used[BOARD_GIS];         /* sightings that are accounted for */
     uint32_t hurt[BOARD_GIS + 1]; /* leases whose instance is gone */
     unsigned hurt_n;
 };
@@ -142,8 +142,13 @@ static slices adopt(struct look *k)
         const struct sighting *at = &k->e->gpu.seen[i];
         if (k->used[i] || k->g->seat_n >= BOARD_GIS)
             continue;
-        struct seat s = {.state = SEAT_FOREIGN, .profile = at->profile, .start = at->start,
-                         .size = at->size, .gi = at->gi, .ci = at->ci, .since = k->d->now};
+        struct seat s = {.state = SEAT_FOREIGN,
+                         .profile = at->profile,
+                         .start = at->start,
+                         .size = at->size,
+                         .gi = at->gi,
+                         .ci = at->ci,
+                         .since = k->d->now};
         taken |= view_seat_reach(&s, draft_board(k->d, k->g));
         advance_insert_seat(k->g, &s);
     }
@@ -243,10 +248,10 @@ int seen(struct draft *d, const struct event *e, struct error *err)
         return error_set(err, ERROR_INVALID, "GPU slot %u names board %u, which was not told", slot,
                          e->gpu.board);
     if (e->gpu.n > BOARD_GIS)
-        return error_set(err, ERROR_INVALID, "GPU slot %u shows %u instances, more than a GPU holds",
-                         slot, e->gpu.n);
-    struct gpu *g = draft_gpu(d, slot) ? draft_gpu_edit(d, slot)
-                                       : draft_gpu_new(d, slot, e->gpu.board);
+        return error_set(err, ERROR_INVALID,
+                         "GPU slot %u shows %u instances, more than a GPU holds", slot, e->gpu.n);
+    struct gpu *g =
+        draft_gpu(d, slot) ? draft_gpu_edit(d, slot) : draft_gpu_new(d, slot, e->gpu.board);
     d->settling = e->gpu.fresh;
     g->board = e->gpu.board;
     g->present = e->gpu.present;

@@ -21,10 +21,10 @@ struct state_waiting {
 
 /* Chains of equal hash: heads by hash, links by item. */
 struct state_chain {
-    uint32_t mask;        /* heads - 1 */
-    uint32_t *head;       /* item or STATE_NONE */
+    uint32_t mask;         /* heads - 1 */
+    uint32_t *head;        /* item or STATE_NONE */
     uint32_t *next, *prev; /* by item; prev is STATE_NONE for a first one */
-    uint32_t *at;         /* by item: its head, STATE_NONE when not in a chain */
+    uint32_t *at;          /* by item: its head, STATE_NONE when not in a chain */
 };
 
 /* A binary heap of items by due time. Items: lease rows first, then GPUs. */
@@ -37,18 +37,18 @@ struct state_heap {
 
 struct world {
     size_t gpu_max, lease_max;
-    size_t gpu_n;   /* highest known slot + 1 */
+    size_t gpu_n; /* highest known slot + 1 */
     size_t lease_n, waiting_n, board_n;
     uint32_t next_id;
     struct policy policy;
     bool *gpu_known, board_known[MACHINE_BOARDS];
     struct gpu *gpus;
-    struct lease *leases;      /* by row */
-    uint32_t *free_rows;       /* rows without a lease, lease_max - lease_n of them */
-    struct state_id *order;    /* lease_n, by id */
+    struct lease *leases;        /* by row */
+    uint32_t *free_rows;         /* rows without a lease, lease_max - lease_n of them */
+    struct state_id *order;      /* lease_n, by id */
     struct state_waiting *queue; /* waiting_n, by priority then id */
-    struct state_chain owners; /* lease rows by owner */
-    struct state_chain warm;   /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
+    struct state_chain owners;   /* lease rows by owner */
+    struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
     struct state_heap heap;
     struct choose *choose;
     uint8_t (*rooms)[FIT_ROOMS];

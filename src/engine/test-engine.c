@@ -55,8 +55,10 @@ static void set_policy(struct rig *r, struct policy p)
     CHECK_INT(rig_step(r, &e), ==, 0);
 }
 
-static const struct policy usual = {.default_for = TIME_HOUR, .max_for = 4 * TIME_HOUR,
-                                    .grace = 30 * TIME_S, .idle_keep = TIME_NEVER};
+static const struct policy usual = {.default_for = TIME_HOUR,
+                                    .max_for = 4 * TIME_HOUR,
+                                    .grace = 30 * TIME_S,
+                                    .idle_keep = TIME_NEVER};
 
 TEST(a_warm_slice_is_granted_in_the_same_step_to_who_left_it)
 {
@@ -517,7 +519,8 @@ TEST(backfill_only_where_the_head_is_not_delayed)
 TEST(a_restarted_daemon_settles_what_was_under_way)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t made = rig_ask(&r, rig_want("1g.10gb", 1)), unmade = rig_ask(&r, rig_want("1g.10gb", 1));
+    uint32_t made = rig_ask(&r, rig_want("1g.10gb", 1)),
+             unmade = rig_ask(&r, rig_want("1g.10gb", 1));
     uint32_t half = rig_ask(&r, rig_want("1g.10gb", 1));
     struct event e;
     (void)rig_look(&r, 0, &e);

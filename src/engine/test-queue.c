@@ -49,13 +49,16 @@ static size_t placed(const struct rig *r)
 }
 
 /* Fills a fleet with `jobs`, then says when the head of the queue at `moment` starts. */
-static int64_t head_start(const char *machine, const struct job *jobs, unsigned moment, bool backfill,
-                          uint32_t *ret_head, unsigned *ret_passed)
+static int64_t head_start(const char *machine, const struct job *jobs, unsigned moment,
+                          bool backfill, uint32_t *ret_head, unsigned *ret_passed)
 {
     CLEANUP(rig_done) struct rig r = rig_new(machine);
     struct event e = {.kind = EVENT_POLICY};
-    e.policy = (struct policy){.default_for = TIME_HOUR, .max_for = TIME_NEVER, .grace = TIME_S,
-                               .idle_keep = TIME_NEVER, .no_backfill = true};
+    e.policy = (struct policy){.default_for = TIME_HOUR,
+                               .max_for = TIME_NEVER,
+                               .grace = TIME_S,
+                               .idle_keep = TIME_NEVER,
+                               .no_backfill = true};
     (void)rig_step(&r, &e);
     for (unsigned i = 0; i < moment; i++) {
         struct lease want = rig_want(jobs[i].profile, jobs[i].count);
@@ -90,15 +93,16 @@ TEST(no_head_starts_later_because_of_backfill)
 {
     static const char *const machines[] = {"1xa100-80", "2xa100-80", "2xh100-sxm,1xa30", "3xa30"};
     static const char *const profiles[] = {"1g.10gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb",
-                                           "gpu", "1g.6gb", "2g.12gb", "1g.20gb"};
+                                           "gpu",     "1g.6gb",  "2g.12gb", "1g.20gb"};
     unsigned heads = 0, passed = 0;
     for (uint64_t seed = 1; seed <= 150; seed++) {
         struct rng rng = {seed};
         struct job jobs[JOBS];
         for (unsigned i = 0; i < JOBS; i++)
-            jobs[i] = (struct job){profiles[rng_below(&rng, ARRAY_LEN(profiles))],
-                                   1 + rng_below(&rng, 3), (1 + rng_below(&rng, 60)) * TIME_MIN,
-                                   rng_below(&rng, 90) * TIME_S, (int16_t)(rng_below(&rng, 8) == 0)};
+            jobs[i] =
+                (struct job){profiles[rng_below(&rng, ARRAY_LEN(profiles))], 1 + rng_below(&rng, 3),
+                             (1 + rng_below(&rng, 60)) * TIME_MIN, rng_below(&rng, 90) * TIME_S,
+                             (int16_t)(rng_below(&rng, 8) == 0)};
         unsigned moment = 8 + rng_below(&rng, JOBS - 8);
         uint32_t head, same;
         unsigned none = 0;
@@ -129,8 +133,8 @@ static struct world *fleet(unsigned n)
     world_apply(w, &o.changes);
     for (unsigned i = 0; i < n; i++) {
         struct change c = {.kind = CHANGE_GPU};
-        c.gpu = (struct gpu){.slot = (uint16_t)i, .present = true, .managed = true,
-                             .mig = MACHINE_MIG_ON};
+        c.gpu = (struct gpu){
+            .slot = (uint16_t)i, .present = true, .managed = true, .mig = MACHINE_MIG_ON};
         if (i < n / 2) {
             c.gpu.seat_n = 1;
             c.gpu.seats[0] = (struct seat){.state = SEAT_FOREIGN, .start = 6, .size = 1};

@@ -34,8 +34,10 @@ static void fill(struct rig *r)
 
 struct rig rig_new(const char *machine)
 {
-    struct rig r = {.world = world_new(64, 512), .copy = world_new(64, 512),
-                    .machine = calloc(1, sizeof *r.machine), .now = 1000 * TIME_S};
+    struct rig r = {.world = world_new(64, 512),
+                    .copy = world_new(64, 512),
+                    .machine = calloc(1, sizeof *r.machine),
+                    .now = 1000 * TIME_S};
     assert(r.world && r.copy && r.machine);
     if (machine_parse(machine, r.machine, &r.err))
         printf("# %s: %s\n", machine, r.err.text);
@@ -92,9 +94,15 @@ void rig_finish(struct rig *r)
 
 struct lease rig_want(const char *profile, unsigned count)
 {
-    struct lease l = {.kind = SLICE_GI, .count = (uint8_t)count, .gpu = REQUEST_ANY,
-                      .start = REQUEST_ANY, .owner = {OWNER_UID, 1000}, .asker_uid = 1000,
-                      .bind = BIND_PID, .wait_until = TIME_NEVER, .grace_ns = -1};
+    struct lease l = {.kind = SLICE_GI,
+                      .count = (uint8_t)count,
+                      .gpu = REQUEST_ANY,
+                      .start = REQUEST_ANY,
+                      .owner = {OWNER_UID, 1000},
+                      .asker_uid = 1000,
+                      .bind = BIND_PID,
+                      .wait_until = TIME_NEVER,
+                      .grace_ns = -1};
     memset(l.profile_on, BOARD_NO_PROFILE, sizeof l.profile_on);
     if (strcmp(profile, "gpu") == 0)
         l.kind = SLICE_WHOLE;
@@ -149,7 +157,8 @@ int rig_look(struct rig *r, unsigned slot, struct event *e)
         const struct seat *s = &g->seats[i];
         if (s->state == SEAT_CREATING)
             continue;
-        e->gpu.seen[e->gpu.n++] = (struct sighting){s->profile, s->start, s->size, s->gi, true, s->ci};
+        e->gpu.seen[e->gpu.n++] =
+            (struct sighting){s->profile, s->start, s->size, s->gi, true, s->ci};
     }
     return 0;
 }
@@ -176,14 +185,14 @@ size_t rig_count(const struct rig *r, enum action_kind kind)
     return n;
 }
 
-#define MUST(condition, ...)                                          \
-    do {                                                              \
-        if (!(condition)) {                                           \
-            printf("# broken: %s: ", #condition);                     \
-            printf(__VA_ARGS__);                                      \
-            printf("\n");                                             \
-            return false;                                             \
-        }                                                             \
+#define MUST(condition, ...)                                                                       \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("# broken: %s: ", #condition);                                                  \
+            printf(__VA_ARGS__);                                                                   \
+            printf("\n");                                                                          \
+            return false;                                                                          \
+        }                                                                                          \
     } while (0)
 
 /* Whether a seat claims that its instance is there or will be: not on a lost GPU, and not under way
@@ -216,7 +225,8 @@ static bool gpu_sound(const struct rig *r, const struct gpu *g)
             const struct lease *lease = world_lease(r->world, s->lease);
             bool back = false;
             for (unsigned k = 0; lease && k < lease->slice_n; k++)
-                back = back || (lease->slices[k].gpu == g->slot && lease->slices[k].start == s->start);
+                back =
+                    back || (lease->slices[k].gpu == g->slot && lease->slices[k].start == s->start);
             MUST(back, "GPU %u seat %u: lease %u does not point back", g->slot, i, s->lease);
         }
         if (!stands(g, s) || s->profile == BOARD_NO_PROFILE)
@@ -251,7 +261,8 @@ static bool lease_sound(const struct rig *r, const struct lease *l)
         return true;
     }
     MUST(l->slice_n == l->count, "lease %u has %u of %u slices", l->id, l->slice_n, l->count);
-    bool lost = l->why == LEASE_WHY_LOST || l->why == LEASE_WHY_VANISHED || l->state == LEASE_KILLING;
+    bool lost =
+        l->why == LEASE_WHY_LOST || l->why == LEASE_WHY_VANISHED || l->state == LEASE_KILLING;
     for (unsigned i = 0; i < l->slice_n && !lost; i++) {
         MUST(slice_sound(r, l, &l->slices[i]), "lease %u slice %u has no seat", l->id, i);
         MUST(l->state != LEASE_ACTIVE || l->slices[i].made, "lease %u runs on nothing", l->id);

@@ -31,8 +31,8 @@ struct lease rig_want(const char *profile, unsigned count);
 uint32_t rig_ask(struct rig *r, struct lease want); /* its id, 0 if refused */
 int rig_end(struct rig *r, uint32_t id, enum lease_why why);
 void rig_empty(struct rig *r, uint32_t id);
-void rig_give_back(struct rig *r, uint32_t id);     /* end and empty */
-int rig_tick(struct rig *r, int64_t ns);            /* time passes, then a tick */
+void rig_give_back(struct rig *r, uint32_t id);              /* end and empty */
+int rig_tick(struct rig *r, int64_t ns);                     /* time passes, then a tick */
 int rig_look(struct rig *r, unsigned slot, struct event *e); /* fills e from the world; 0 */
 
 const struct lease *rig_lease(const struct rig *r, uint32_t id);

@@ -79,8 +79,7 @@ bool view_seat_warm(const struct seat *s, const struct view_want *want)
 
 static bool seat_free(const struct seat *s, const struct view_want *want)
 {
-    return s->state == SEAT_IDLE && s->profile == want->row &&
-           !(view_seat_span(s) & want->avoid) &&
+    return s->state == SEAT_IDLE && s->profile == want->row && !(view_seat_span(s) & want->avoid) &&
            (want->start == REQUEST_ANY || s->start == want->start);
 }
 
@@ -117,7 +116,8 @@ static struct view_place place_fixed(const struct gpu *g, const struct fit *f,
     for (unsigned i = 0; i < g->seat_n; i++) {
         if (g->seats[i].fixed && seat_free(&g->seats[i], want) && g->seat_n < BOARD_GIS)
             return (struct view_place){.rank = (uint8_t)full_rank(VIEW_CLEAR, f, &full),
-                                       .start = g->seats[i].start, .seat = -1};
+                                       .start = g->seats[i].start,
+                                       .seat = -1};
     }
     return no_place;
 }
@@ -129,7 +129,8 @@ static struct view_place place_slice(const struct gpu *g, const struct fit *f,
     bool on = view_mig_on(g);
     if (!on && (g->mode_op || g->mode_retry_at))
         return no_place;
-    struct layout hard = view_layout(g, false, want->avoid), full = view_layout(g, true, want->avoid);
+    struct layout hard = view_layout(g, false, want->avoid),
+                  full = view_layout(g, true, want->avoid);
     slices starts = layout_fits(f->board, &full, want->row) & wanted;
     unsigned rank = full_rank(VIEW_CLEAN, f, &full);
     slices soft = 0;
@@ -142,7 +143,8 @@ static struct view_place place_slice(const struct gpu *g, const struct fit *f,
         return no_place;
     if (!on)
         rank = VIEW_MODE + (g->pool == POOL_ELASTIC);
-    unsigned start = fit_start(f, want->row, starts, rank < VIEW_CLEAR ? full.busy : hard.busy, soft);
+    unsigned start =
+        fit_start(f, want->row, starts, rank < VIEW_CLEAR ? full.busy : hard.busy, soft);
     return (struct view_place){.rank = (uint8_t)rank, .start = (uint8_t)start, .seat = -1};
 }
 
@@ -150,8 +152,8 @@ static struct view_place place_warm(const struct gpu *g, const struct view_want 
 {
     for (unsigned i = 0; i < g->seat_n; i++) {
         if (seat_free(&g->seats[i], want) && view_seat_warm(&g->seats[i], want))
-            return (struct view_place){.rank = VIEW_WARM, .start = g->seats[i].start,
-                                       .seat = (int8_t)i};
+            return (struct view_place){
+                .rank = VIEW_WARM, .start = g->seats[i].start, .seat = (int8_t)i};
     }
     return no_place;
 }

@@ -19,10 +19,10 @@ enum {
 
 /* What is wanted of one GPU. */
 struct view_want {
-    unsigned row;      /* profile, or CHOOSE_WHOLE */
-    int start;         /* REQUEST_ANY or the memory slice */
-    slices avoid;      /* memory slices kept for somebody else */
-    bool warm;         /* look for instances to reuse, by the fields below */
+    unsigned row; /* profile, or CHOOSE_WHOLE */
+    int start;    /* REQUEST_ANY or the memory slice */
+    slices avoid; /* memory slices kept for somebody else */
+    bool warm;    /* look for instances to reuse, by the fields below */
     enum warm_reuse rule;
     struct owner owner;
     uint32_t gid;
@@ -32,7 +32,7 @@ struct view_want {
 struct view_place {
     uint8_t rank; /* VIEW_NONE: there is none */
     uint8_t start;
-    int8_t seat;  /* the seat reused as it is, or -1 */
+    int8_t seat; /* the seat reused as it is, or -1 */
 };
 
 /* May anything be placed on it at all: managed, present, healthy, not drained. */
@@ -50,7 +50,8 @@ struct layout view_layout(const struct gpu *g, bool soft, slices avoid);
 /* The slices of idle instances that may go. */
 slices view_soft_slices(const struct gpu *g);
 
-struct view_place view_place(const struct gpu *g, const struct fit *f, const struct view_want *want);
+struct view_place view_place(const struct gpu *g, const struct fit *f,
+                             const struct view_want *want);
 
 /* Ranks for every row, without warm reuse. */
 void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS]);

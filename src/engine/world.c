@@ -20,8 +20,10 @@ struct world *world_new(size_t gpu_max, size_t lease_max)
     w->gpu_max = gpu_max;
     w->lease_max = lease_max;
     w->next_id = 1;
-    w->policy = (struct policy){.default_for = TIME_NEVER, .max_for = TIME_NEVER,
-                                .grace = 30 * TIME_S, .idle_keep = TIME_NEVER};
+    w->policy = (struct policy){.default_for = TIME_NEVER,
+                                .max_for = TIME_NEVER,
+                                .grace = 30 * TIME_S,
+                                .idle_keep = TIME_NEVER};
     w->gpu_known = calloc(gpu_max + 1, sizeof *w->gpu_known);
     w->gpus = calloc(gpu_max + 1, sizeof *w->gpus);
     w->leases = calloc(lease_max + 1, sizeof *w->leases);

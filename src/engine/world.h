@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };          /* what a GPU may become */
-enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY };         /* who may get an idle instance as it is */
+enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY }; /* who may get an idle instance as it is */
 
 enum seat_state {
     SEAT_CREATING,    /* asked of the driver for a lease or a fixed layout */
@@ -54,8 +54,8 @@ struct gpu {
     bool mode_changing;          /* SET_MODE is on its way */
     bool mode_wanted;            /* the mode asked for, or the mode of a fixed GPU: true = MIG on */
     uint32_t mode_op;            /* the SET_MODE under way; 0 = none */
-    uint32_t op_n;               /* actions asked of this GPU so far; their numbers follow from it */
-    int64_t mode_retry_at;       /* a refused mode change is not asked again before this; 0 = free */
+    uint32_t op_n;               /* actions asked of this GPU so far; gives their numbers */
+    int64_t mode_retry_at;       /* a refused mode change rests until this; 0 = free */
     uint32_t whole_lease;        /* lease of the whole GPU, 0 = none */
     int64_t lost_at;             /* boot time the GPU stopped answering, 0 = it answers */
     uint8_t seat_n;
@@ -80,8 +80,8 @@ struct world *world_new(size_t gpu_max, size_t lease_max);
 struct world *world_free(struct world *w);
 
 size_t world_gpu_n(const struct world *w);
-const struct gpu *world_gpu(const struct world *w, unsigned slot);        /* NULL if there is none */
-const struct board *world_board(const struct world *w, unsigned board);   /* NULL if there is none */
+const struct gpu *world_gpu(const struct world *w, unsigned slot);      /* NULL if there is none */
+const struct board *world_board(const struct world *w, unsigned board); /* NULL if there is none */
 unsigned world_board_n(const struct world *w);
 const struct lease *world_lease(const struct world *w, uint32_t id);      /* NULL if not live */
 const struct lease *world_lease_by_key(const struct world *w, struct owner owner, uint32_t key);

@@ -7,11 +7,11 @@
 enum { RANK_WORDS = CHOOSE_RANKS / 64 };
 
 struct choose {
-    size_t gpu_max, words, sums;   /* 64-bit words of a bitmap and of its summary */
-    uint8_t *rank;                 /* [gpu][row] */
-    uint8_t *board;                /* [gpu] */
+    size_t gpu_max, words, sums; /* 64-bit words of a bitmap and of its summary */
+    uint8_t *rank;               /* [gpu][row] */
+    uint8_t *board;              /* [gpu] */
     uint64_t used[MACHINE_BOARDS][CHOOSE_ROWS][RANK_WORDS]; /* ranks with any GPU */
-    uint64_t *bits;                /* [board][row][rank][summary words, then bitmap words] */
+    uint64_t *bits; /* [board][row][rank][summary words, then bitmap words] */
 };
 
 struct choose *choose_new(size_t gpu_max)
@@ -71,8 +71,7 @@ static void drop(struct choose *c, unsigned gpu, unsigned board, unsigned row, u
     c->used[board][row][rank / 64] &= ~(UINT64_C(1) << rank % 64);
 }
 
-void choose_put(struct choose *c, unsigned gpu, unsigned board,
-                const uint8_t ranks[CHOOSE_ROWS])
+void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ranks[CHOOSE_ROWS])
 {
     uint8_t *old = c->rank + (size_t)gpu * CHOOSE_ROWS;
     unsigned old_board = c->board[gpu];
@@ -121,9 +120,8 @@ bool choose_next(const struct choose *c, unsigned board, unsigned row, struct ch
             return false;
         unsigned from = rank == (long)at->rank ? at->gpu : 0;
         at->rank = (unsigned)rank;
-        long gpu = from < c->gpu_max
-                       ? first_gpu(c, bucket(c, board, row, at->rank), from, looked)
-                       : -1;
+        long gpu =
+            from < c->gpu_max ? first_gpu(c, bucket(c, board, row, at->rank), from, looked) : -1;
         if (gpu >= 0) {
             at->gpu = (unsigned)gpu;
             return true;

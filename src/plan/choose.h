@@ -25,8 +25,7 @@ struct choose *choose_new(size_t gpu_max);
 struct choose *choose_free(struct choose *c);
 
 /* Says that `gpu` has this board and these ranks from now on. */
-void choose_put(struct choose *c, unsigned gpu, unsigned board,
-                const uint8_t ranks[CHOOSE_ROWS]);
+void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ranks[CHOOSE_ROWS]);
 
 /* A place in the order (rank, gpu); start with {0, 0}. */
 struct choose_at {

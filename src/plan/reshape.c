@@ -15,8 +15,8 @@ int reshape_check(const struct board *b, const struct layout *l, struct error *e
             return error_set(err, ERROR_INVALID,
                              "%s cannot stand at memory slice %u of %s beside %s; leave it out or "
                              "choose another start",
-                             board_profile_name(b, &b->profiles[p.profile], name), p.start,
-                             b->name, layout_format(b, &built, text));
+                             board_profile_name(b, &b->profiles[p.profile], name), p.start, b->name,
+                             layout_format(b, &built, text));
         }
         layout_add(b, &built, p);
     }

@@ -11,7 +11,7 @@ int reshape_check(const struct board *b, const struct layout *l, struct error *e
 struct reshape_stay {
     uint8_t profile; /* BOARD_NO_PROFILE when the board does not know it */
     uint8_t start, size;
-    int64_t gone;    /* INT64_MAX: nobody knows */
+    int64_t gone; /* INT64_MAX: nobody knows */
 };
 
 /* The earliest instant, at least `now`, at which `profile` fits at one of `starts` beside what is

@@ -80,7 +80,8 @@ TEST(the_index_finds_what_a_search_finds)
 TEST(a_layout_that_cannot_stand_is_refused_with_the_place)
 {
     const struct board *b = board_find("a100-80");
-    unsigned three = board_profile_by_name(b, "3g.40gb"), four = board_profile_by_name(b, "4g.40gb");
+    unsigned three = board_profile_by_name(b, "3g.40gb"),
+             four = board_profile_by_name(b, "4g.40gb");
     struct layout good = {.n = 2, .at = {{(uint8_t)four, 0}, {(uint8_t)three, 4}}};
     struct layout bad = {.n = 2, .at = {{(uint8_t)three, 0}, {(uint8_t)four, 4}}};
     struct error err;
@@ -107,7 +108,8 @@ TEST(the_earliest_instant_is_the_first_that_fits)
                 continue;
             layout_add(b, &l, (struct placement){(uint8_t)p, (uint8_t)start});
             int64_t gone = rng_below(&rng, 6) ? (int64_t)rng_below(&rng, 9) : INT64_MAX;
-            stays[n++] = (struct reshape_stay){(uint8_t)p, (uint8_t)start, b->profiles[p].size, gone};
+            stays[n++] =
+                (struct reshape_stay){(uint8_t)p, (uint8_t)start, b->profiles[p].size, gone};
         }
         unsigned profile = rng_below(&rng, b->profile_n);
         slices starts, expected = 0;
