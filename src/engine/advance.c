@@ -127,7 +127,9 @@ static bool ask_mode(struct draft *d, struct gpu *g)
         return true;
     g->mode_op = next_op(g);
     g->mode_changing = true;
-    g->mode_wanted = want;
+    g->mode_asked = want;
+    if (!g->fixed)
+        g->mode_wanted = want;
     struct action *a = draft_action(d, ACTION_SET_MODE, g->whole_lease, g->slot);
     a->op = g->mode_op;
     a->mig_on = want;

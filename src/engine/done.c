@@ -60,7 +60,7 @@ int done_applied(struct draft *d, const struct event *e, struct error *err)
     struct gpu *g = draft_gpu_edit(d, e->done.gpu);
     struct seat *s = seat_of_op(g, e->done.op);
     if (!s) {
-        g->mig = g->mode_wanted ? MACHINE_MIG_ON : MACHINE_MIG_OFF;
+        g->mig = g->mode_asked ? MACHINE_MIG_ON : MACHINE_MIG_OFF;
         g->mode_op = 0;
         g->mode_changing = false;
         g->mode_retry_at = 0;
@@ -102,8 +102,11 @@ static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
     s->op = 0;
     s->lease = 0;
     s->retry_at = d->now + make_pause;
-    if (!s->fixed || view_seat_beaten(g, s))
-        advance_remove_seat(g, (unsigned)(s - g->seats));
+    struct seat again = *s;
+    advance_remove_seat(g, (unsigned)(s - g->seats));
+    struct layout hard = view_layout(g, false, 0);
+    if (again.fixed && layout_fits(draft_board(d, g), &hard, again.profile) >> again.start & 1)
+        advance_insert_seat(g, &again);
     if (lease)
         life_retry(d, lease, g->slot, LEASE_WHY_FAILED);
     draft_action(d, ACTION_LOOK, 0, g->slot);
@@ -112,6 +115,10 @@ static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
 static void destroy_failed(struct draft *d, struct gpu *g, struct seat *s)
 {
     slices span = view_seat_reach(s, draft_board(d, g));
+    if (view_seat_beaten(g, s)) {
+        advance_remove_seat(g, (unsigned)(s - g->seats));
+        return;
+    }
     int64_t pause = TIME_S << MIN(s->tries, 6);
     s->state = SEAT_QUARANTINED;
     s->op = 0;

@@ -12,7 +12,7 @@ bool view_mig_on(const struct gpu *g)
     if (g->mig == MACHINE_MIG_NONE || g->whole_lease)
         return false;
     if (g->mode_op)
-        return g->mode_wanted;
+        return g->mode_asked;
     return g->seat_n > 0 || g->mig == MACHINE_MIG_ON;
 }
 

@@ -54,6 +54,7 @@ struct gpu {
     bool mode_changing;          /* SET_MODE is on its way */
     bool mode_wanted;            /* the mode asked for, or the mode of a fixed GPU: true = MIG on */
     uint32_t mode_op;            /* the SET_MODE under way; 0 = none */
+    bool mode_asked;             /* ... and what it asks for: true = MIG on */
     uint32_t op_n;               /* actions asked of this GPU so far; gives their numbers */
     int64_t mode_retry_at;       /* a refused mode change rests until this; 0 = free */
     uint32_t whole_lease;        /* lease of the whole GPU, 0 = none */
