@@ -1,6 +1,7 @@
 /* From options to a request. Values go to the daemon as they were written: it knows the boards. */
 #include "cli/ask.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { TASKS_MOST = 64 };
@@ -48,52 +49,62 @@ void ask_terms(struct args *a, struct ask *k)
         args_add(a, options[i]);
 }
 
+/* -n and --on beside --gpus. */
+static int check_whole(const struct ask *k, struct error *err)
+{
+    if (k->tasks > 1)
+        return error_set(err, ERROR_INVALID,
+                         "-n starts the command once a slice; with --gpus let a launcher do it "
+                         "(torchrun --nproc-per-node=%" PRId64 ")",
+                         k->gpus);
+    if (k->gpus > 1 && k->on)
+        return error_set(err, ERROR_INVALID, "--on names one GPU and --gpus asks for %" PRId64,
+                         k->gpus);
+    return 0;
+}
+
 int ask_check(const struct ask *k, struct error *err)
 {
     const char *need = k->memory ? "--gpu-memory" : k->compute ? "--gpu-compute" : NULL;
     if (k->profile && need)
         return error_set(err, ERROR_INVALID,
                          "-s names a slice and %s asks for one by need; give one", need);
-    if (k->gpus && (k->profile || need))
+    const char *slice = k->profile ? "-s" : need;
+    if (k->gpus && slice)
         return error_set(err, ERROR_INVALID,
-                         "--gpus asks for whole GPUs and %s for a slice; give one",
-                         k->profile ? "-s" : need);
-    if (k->gpus && k->tasks > 1)
-        return error_set(err, ERROR_INVALID,
-                         "-n starts the command once a slice; with --gpus let a launcher do it "
-                         "(torchrun --nproc-per-node=%lld)",
-                         (long long)k->gpus);
-    if (k->gpus > 1 && k->on)
-        return error_set(err, ERROR_INVALID, "--on names one GPU and --gpus asks for %lld",
-                         (long long)k->gpus);
-    if (!k->profile && !need && !k->gpus)
+                         "--gpus asks for whole GPUs and %s for a slice; give one", slice);
+    if (k->gpus)
+        return check_whole(k, err);
+    if (!slice)
         return error_set(err, ERROR_INVALID,
                          "say what is needed: -s PROFILE (fetta status shows them), --gpu-memory "
                          "SIZE, or --gpus N");
     return 0;
 }
 
-static bool put(json_t *body, const char *key, const char *text)
-{
-    return !text || json_object_set_new(body, key, json_string(text)) == 0;
-}
-
-static bool put_count(json_t *body, const char *key, int64_t n)
-{
-    return !n || json_object_set_new(body, key, json_integer(n)) == 0;
-}
-
 json_t *ask_body(const struct ask *k)
 {
+    const struct {
+        const char *key, *text;
+    } texts[] = {
+        {"profile", k->profile}, {"memory", k->memory}, {"compute", k->compute},
+        {"gpu", k->on},          {"wait", k->wait},     {"for", k->length},
+        {"grace", k->grace},     {"signal", k->signal}, {"key", k->key},
+        {"owner", k->owner},
+    };
+    const struct {
+        const char *key;
+        int64_t n;
+    } numbers[] = {
+        {"gpus", k->gpus}, {"count", k->tasks > 1 ? k->tasks : 0}, {"priority", k->priority}};
     json_t *body = json_object();
-    bool fine = body && put(body, "profile", k->profile) && put(body, "memory", k->memory) &&
-                put(body, "compute", k->compute) && put_count(body, "gpus", k->gpus) &&
-                put_count(body, "count", k->tasks > 1 ? k->tasks : 0) && put(body, "gpu", k->on) &&
-                put(body, "wait", k->wait) && put(body, "for", k->length) &&
-                put(body, "grace", k->grace) && put(body, "signal", k->signal) &&
-                put_count(body, "priority", k->priority) && put(body, "key", k->key) &&
-                put(body, "owner", k->owner) &&
-                (!k->movable || json_object_set_new(body, "movable", json_true()) == 0);
+    bool fine = body && (!k->movable || json_object_set_new(body, "movable", json_true()) == 0);
+    for (size_t i = 0; fine && i < ARRAY_LEN(texts); i++)
+        fine = !texts[i].text ||
+               json_object_set_new(body, texts[i].key, json_string(texts[i].text)) == 0;
+    for (size_t i = 0; fine && i < ARRAY_LEN(numbers); i++)
+        fine = !numbers[i].n ||
+               json_object_set_new(body, numbers[i].key, json_integer(numbers[i].n)) == 0;
     if (fine)
         return body;
     json_decref(body);

@@ -7,21 +7,13 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "cli/verb.h"
 #include "text/table.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 
-struct cli;
 struct fetta;
-
-struct verb {
-    const char *name; /* "lease new" */
-    const char *synopsis;
-    int exit; /* status of our own failures; 0: that of the error */
-    const char *help;
-    int (*run)(struct cli *c, int argc, char **argv); /* argv[0] is the (last word of the) verb */
-};
 
 struct cli {
     const struct verb *verb;
@@ -30,20 +22,6 @@ struct cli {
     int patience_ms;            /* a call may take so long; 0: a minute, -1: without limit */
     struct fetta *fetta;        /* the connection, once something was asked */
 };
-
-#define VERB(id, ...) int verb_##id(struct cli *c, int argc, char **argv);
-#include "cli/verbs.def"
-#undef VERB
-
-/* `fetta` alone: my leases, what is free, what to type next. */
-int verb_home(struct cli *c, int argc, char **argv);
-
-/* All verbs in the order of verbs.def; *ret_n of them. */
-const struct verb *cli_verbs(size_t *ret_n);
-
-/* The verb that the arguments name, in one word or two; *ret_words says which. NULL with an
- * error that names the nearest. */
-const struct verb *cli_find_verb(int argc, char **argv, int *ret_words, struct error *err);
 
 /* Prints "fetta VERB: text" on stderr and returns the status the program ends with. */
 int cli_fail(const struct cli *c, const struct error *err);

@@ -12,6 +12,7 @@ const char *get_text(const json_t *object, const char *key);
 /* A whole number, or `otherwise`. */
 int64_t get_int(const json_t *object, const char *key, int64_t otherwise);
 
+/* True, or false for all else. */
 bool get_bool(const json_t *object, const char *key);
 
 /* Seconds with a fraction as wall-clock ns, 0 for null and absent. */

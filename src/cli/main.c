@@ -32,7 +32,7 @@ static int run(struct cli *c, int argc, char **argv)
         c->out.colour = c->err.colour = false;
         return run(c, argc - 1, argv + 1);
     }
-    c->verb = cli_find_verb(argc - 1, argv + 1, &words, &err);
+    c->verb = verb_find(argc - 1, argv + 1, &words, &err);
     if (!c->verb)
         return cli_fail(c, &err);
     return c->verb->run(c, argc - words, argv + words);

@@ -6,7 +6,7 @@
 static void overview(const struct cli *c, struct str *out)
 {
     size_t n;
-    const struct verb *verbs = cli_verbs(&n);
+    const struct verb *verbs = verb_all(&n);
     AUTO_TABLE struct table t = {.columns = 2};
     str_add(out, "fetta leases slices of GPUs (MIG instances), and whole GPUs.\n\n"
                  "  fetta run -s 1g.10gb -- python train.py    lease, run, give back\n"
@@ -33,7 +33,7 @@ int verb_help(struct cli *c, int argc, char **argv)
         overview(c, &out);
         return cli_print(c, &out);
     }
-    const struct verb *v = cli_find_verb(argc - first, argv + first, &words, &err);
+    const struct verb *v = verb_find(argc - first, argv + first, &words, &err);
     if (!v)
         return cli_fail(c, &err);
     if (v->run == verb_help)

@@ -91,7 +91,8 @@ static void next_step(const json_t *status, const json_t *leases, struct str *ou
     json_t *lease;
     size_t i;
     str_add(out, "next: ");
-    json_array_foreach(leases, i, lease) {
+    json_array_foreach(leases, i, lease)
+    {
         int64_t id = get_int(lease, "id", 0);
         if (strcmp(get_text(lease, "state"), "active") != 0)
             continue;

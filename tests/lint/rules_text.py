@@ -135,7 +135,7 @@ def verbs(tree):
         found.append(Finding("verbs", path, 1, "", "no row of the form VERB(name, ...)"))
     for match in rows:
         verb = (match.group(1) or match.group(2)).replace("_", "-")
-        if f"docs/fetta-{verb}.1.scd" not in pages and not re.search(rf"(?m)^(#+ .*\b|\*fetta )\*?{verb}\b", main):
+        if f"docs/fetta-{verb}.1.scd" not in pages and not re.search(rf"(?m)^(#+ .*\b|\*fetta )\*?{verb.replace('-', '[- ]')}\b", main):
             line = text.count("\n", 0, match.start(match.lastindex)) + 1
             found.append(Finding("verbs", path, line, verb, f"{verb} has neither docs/fetta-{verb}.1.scd nor a section in {page}"))
     return found
