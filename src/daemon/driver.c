@@ -180,8 +180,7 @@ static void answer(struct unit *u, struct worker_answer *a)
         break;
     case WORKER_WAIT:
         /* Something happened to the hardware, or the driver went away: both mean look. */
-        if (a->code != 0)
-            look_soon(v, 0);
+        look_soon(v, 0);
         if (a->code >= 0)
             start_waiting(v);
         break;
