@@ -73,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #else
 
 #define HEAD "HTTP/1.1 200 OK\r\nFetta-Version: 0.1.0\r\nConnection: Keep-Alive\r\n"
+#define NOT_FOUND "HTTP/1.1 404 Not Found\r\nContent-Length: 50\r\n\r\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"
 
 static const char *const good[] = {
@@ -82,8 +83,7 @@ static const char *const good[] = {
     CHUNKED "1B\r\n"
     "{\"event\": \"hello\", \"n\":12}\n\r\n0\r\nX: y\r\n\r\n",
     "HTTP/1.1 100 Continue\r\n\r\n" HEAD "Content-Length: 2\r\n\r\n{}",
-    "HTTP/1.1 404 Not Found\r\nContent-Length: 50\r\n\r\n"
-    "{\"error\":{\"code\":\"not-found\",\"text\":\"no lease 9\"}}",
+    NOT_FOUND "{\"error\":{\"code\":\"not-found\",\"text\":\"no lease 9\"}}",
 };
 
 TEST(replies_are_read_and_every_shorter_one_refused)
