@@ -57,25 +57,28 @@ static unsigned index_of(struct daemon *d, unsigned slot)
     return g ? g->index : slot;
 }
 
-/* Posts one event for each GPU of the set; stops at the first refusal. */
+/* Posts one event for each GPU of the set; all of them or, after a refusal, none. */
 static int each_gpu(struct call *c, uint64_t slots, struct event *e, uint16_t *gpu,
                     json_t **ret_list, struct error *err)
 {
-    *ret_list = json_array();
-    for (unsigned slot = 0; slot < MACHINE_GPUS; slot++) {
-        if (!(slots >> slot & 1) || !world_gpu(c->daemon->world, slot))
-            continue;
+    struct daemon *d = c->daemon;
+    int r = 0;
+    for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
         *gpu = (uint16_t)slot;
-        int r = turn_event(c->daemon, e, NULL, err);
-        if (r < 0) {
-            json_decref(*ret_list);
-            return r;
-        }
-        (void)json_array_append_new(
-            *ret_list, json_pack("{s:i, s:o}", "gpu", (int)index_of(c->daemon, slot), "leases",
-                                 leases_on(c->daemon, slot)));
+        if ((slots >> slot & 1) && world_gpu(d->world, slot))
+            r = turn_check(d, e, err);
     }
-    return 0;
+    *ret_list = r < 0 ? NULL : json_array();
+    for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
+        *gpu = (uint16_t)slot;
+        if (!(slots >> slot & 1) || !world_gpu(d->world, slot))
+            continue;
+        r = turn_event(d, e, NULL, err);
+        (void)json_array_append_new(*ret_list,
+                                    json_pack("{s:i, s:o}", "gpu", (int)index_of(d, slot),
+                                              "leases", leases_on(d, slot)));
+    }
+    return r;
 }
 
 int call_drain(struct call *c, struct error *err)
@@ -98,8 +101,10 @@ int call_drain(struct call *c, struct error *err)
     struct event e = {.kind = EVENT_DRAIN, .drain = {.on = on}};
     if (r == 0)
         r = each_gpu(c, slots, &e, &e.drain.gpu, &list, err);
-    if (r < 0)
+    if (r < 0) {
+        json_decref(list);
         return r;
+    }
     for (unsigned slot = 0; slot < MACHINE_GPUS; slot++)
         if (slots >> slot & 1)
             (void)str_copy(c->daemon->drain_reason[slot], sizeof c->daemon->drain_reason[slot],
@@ -161,7 +166,11 @@ int call_pool(struct call *c, struct error *err)
         return error_set(err, ERROR_INVALID, "pool: '%s' is none of elastic, sliced, whole", pool);
     e.pool.pool = (enum pool)i;
     r = each_gpu(c, slots, &e, &e.pool.gpu, &list, err);
-    return r < 0 ? r : call_after_commit(c, json_pack("{s:o}", "gpus", list));
+    if (r < 0) {
+        json_decref(list);
+        return r;
+    }
+    return call_after_commit(c, json_pack("{s:o}", "gpus", list));
 }
 
 int call_reload(struct call *c, struct error *err)

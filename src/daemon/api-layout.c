@@ -234,9 +234,9 @@ static json_t *show_gpu_plan(struct daemon *d, unsigned i, const struct layout *
                      matches, "destroy", destroy, "create", create, "leases", leases);
 }
 
-/* One GPU: plans, and unless it is a rehearsal, tells the engine. */
-static int apply_gpu(struct call *c, unsigned i, const struct want *w, const struct options *o,
-                     json_t *list, bool *changed, struct error *err)
+/* One GPU: plans its layout and asks the engine whether it would have it. */
+static int plan_gpu(struct call *c, unsigned i, const struct want *w, const struct options *o,
+                    struct event *ret, json_t *list, bool *changed, struct error *err)
 {
     struct daemon *d = c->daemon;
     const struct gpu *g = world_gpu(d->world, d->slot_of[i]);
@@ -250,15 +250,31 @@ static int apply_gpu(struct call *c, unsigned i, const struct want *w, const str
                          d->machine->gpus[i].index, b->name);
     (void)json_array_append_new(list, show_gpu_plan(d, i, &l, matches));
     *changed = *changed || !matches;
-    if (o->dry_run || o->assert_)
-        return 0;
-    struct event e = {.kind = EVENT_LAYOUT,
-                      .layout = {.gpu = g->slot,
-                                 .fixed = true,
-                                 .mig = w->mig,
-                                 .force = o->force,
-                                 .layout = l}};
-    return turn_event(d, &e, NULL, err);
+    *ret = (struct event){.kind = EVENT_LAYOUT,
+                          .layout = {.gpu = g->slot,
+                                     .fixed = true,
+                                     .mig = w->mig,
+                                     .force = o->force,
+                                     .layout = l}};
+    return o->assert_ ? 0 : turn_check(d, ret, err);
+}
+
+/* Plans every named GPU before the first is touched: all of it is possible, or none of it is done. */
+static int apply_all(struct call *c, const struct want *wants, const struct options *o,
+                     json_t *list, bool *changed, struct error *err)
+{
+    struct daemon *d = c->daemon;
+    int r = 0;
+    AUTO_FREE struct event *events = calloc(MACHINE_GPUS, sizeof *events);
+    if (!events)
+        return error_set(err, ERROR_NO_MEMORY, "out of memory planning a layout");
+    for (unsigned i = 0; r == 0 && i < d->machine->gpu_n; i++)
+        if (wants[i].named)
+            r = plan_gpu(c, i, &wants[i], o, &events[i], list, changed, err);
+    for (unsigned i = 0; r == 0 && i < d->machine->gpu_n; i++)
+        if (wants[i].named && !o->dry_run && !o->assert_)
+            r = turn_event(d, &events[i], NULL, err);
+    return r;
 }
 
 int call_layout(struct call *c, struct error *err)
@@ -288,9 +304,7 @@ int call_layout(struct call *c, struct error *err)
     if (r < 0)
         return r;
     json_t *list = json_array();
-    for (unsigned i = 0; r == 0 && i < d->machine->gpu_n; i++)
-        if (wants[i].named)
-            r = apply_gpu(c, i, &wants[i], &o, list, &changed, err);
+    r = apply_all(c, wants, &o, list, &changed, err);
     if (r < 0) {
         json_decref(list);
         return r;

@@ -16,7 +16,6 @@ int call_ask(struct call *c, struct error *err)
     struct daemon *d = c->daemon;
     struct event e;
     struct ask_text text;
-    struct error ignored;
     int pidfd = -1;
     if (d->turn.failed)
         return error_set(err, ERROR_STORE,
@@ -37,8 +36,9 @@ int call_ask(struct call *c, struct error *err)
     if (r == 0)
         r = turn_event(d, &e, &c->lease, err);
     bool fresh = r == 0 && c->lease == next;
-    if (r == 0 && fresh)
-        r = notes_add(d, c->lease, text.asked_for, text.command, text.door, err);
+    if (r == 0 && fresh &&
+        (r = notes_add(d, c->lease, text.asked_for, text.command, text.door, err)) < 0)
+        turn_fail(d, err);
     if (r < 0) {
         (void)close(pidfd);
         return r;
@@ -47,7 +47,6 @@ int call_ask(struct call *c, struct error *err)
         binds_watch(d, c->lease, pidfd);
     else
         (void)close(pidfd);
-    (void)ignored;
     c->asks = fresh && !text.async;
     c->wait = text.async ? CALL_PLACED : CALL_GRANTED;
     turn_touch(d);
@@ -247,6 +246,8 @@ int call_extend(struct call *c, struct error *err)
     struct field_at root = {.what = "request"};
     const struct field fields[] = {{"by", FIELD_DURATION, &by, .required = true}};
     int r = field_read(&root, c->body, fields, ARRAY_LEN(fields), err);
+    if (r == 0 && by <= 0)
+        return error_set(err, ERROR_INVALID, "by: how much longer, such as 1h, not 0");
     if (r == 0)
         r = call_lease(c, true, &l, err);
     if (r < 0)

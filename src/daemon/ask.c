@@ -124,22 +124,46 @@ static int resolve_name(struct daemon *d, const char *name, struct lease *l, str
     return any ? 0 : unknown_profile(d, name, err);
 }
 
-/* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now" when the wish is just above one. */
-static void hint_smaller(const struct board *b, unsigned chosen, uint64_t bytes, char *hint)
+/* The largest plain profile that is just too small for a wish; NULL if the wish is not just above
+ * one. Of equal memory the one with more compute. */
+static const struct profile *just_below(const struct board *b, uint64_t bytes)
 {
-    char names[2][BOARD_PROFILE_NAME];
     const struct profile *best = NULL;
     for (unsigned i = 0; i < b->profile_n; i++) {
         const struct profile *p = &b->profiles[i];
         uint64_t has = (uint64_t)p->mib << 20;
-        if (p->suffix[0] == '\0' && has < bytes && has >= bytes - bytes / 8 &&
-            (!best || p->mib > best->mib))
+        bool just = p->suffix[0] == '\0' && has < bytes && has >= bytes - bytes / 8;
+        if (just && (!best || p->mib > best->mib ||
+                     (p->mib == best->mib && p->compute > best->compute)))
             best = p;
     }
-    if (best)
-        (void)snprintf(hint, ERROR_TEXT, "%.4g GiB needs %s; %s has %.4g GiB", (double)bytes / (1 << 30),
-                       board_profile_name(b, &b->profiles[chosen], names[0]),
-                       board_profile_name(b, best, names[1]), best->mib / 1024.0);
+    return best;
+}
+
+/* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now" */
+static void hint_smaller(struct call *c, unsigned board, unsigned chosen, uint64_t bytes)
+{
+    const struct board *b = world_board(c->daemon->world, board);
+    const struct profile *below = just_below(b, bytes);
+    char names[2][BOARD_PROFILE_NAME];
+    if (!below)
+        return;
+    struct lease ask = {.kind = SLICE_GI,
+                        .count = 1,
+                        .gpu = REQUEST_ANY,
+                        .start = REQUEST_ANY,
+                        .owner = {.kind = OWNER_UID, .id = c->who.uid},
+                        .asker_uid = c->who.uid};
+    memset(ask.profile_on, BOARD_NO_PROFILE, sizeof ask.profile_on);
+    ask.profile_on[board] = (uint8_t)(below - b->profiles);
+    AUTO_FREE struct explanation *x = calloc(1, sizeof *x);
+    if (x)
+        engine_explain(c->daemon->world, &ask, time_boot(), x);
+    (void)snprintf(c->hint, sizeof c->hint, "%.4g GiB needs %s; %s has %.4g GiB%s",
+                   (double)bytes / (1 << 30),
+                   board_profile_name(b, &b->profiles[chosen], names[0]),
+                   board_profile_name(b, below, names[1]), below->mib / 1024.0,
+                   x && x->verdict == VERDICT_FITS ? " and is free now" : "");
 }
 
 static int resolve_need(struct call *c, const struct body *b, struct lease *l, struct error *err)
@@ -159,7 +183,7 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
         for (unsigned k = 0; k < board->profile_n; k++)
             largest = MAX(largest, board->profiles[k].mib / 1024.0);
         if (p != BOARD_NO_PROFILE && b->bytes)
-            hint_smaller(board, p, b->bytes, c->hint);
+            hint_smaller(c, i, p, b->bytes);
     }
     if (any)
         return 0;
@@ -269,8 +293,13 @@ static int read_bind(struct call *c, const struct body *b, struct lease *l, stru
         l->tree = true;
         return 0;
     }
-    if (strncmp(bind, "pid:", 4) == 0)
-        return bind_to_pid(c, l, (int)strtol(bind + 4, NULL, 10), err);
+    if (strncmp(bind, "pid:", 4) == 0) {
+        char *end;
+        long pid = strtol(bind + 4, &end, 10);
+        if (*end || pid < 1 || pid > INT32_MAX)
+            return error_set(err, ERROR_INVALID, "bind: '%s' does not name a process", bind);
+        return bind_to_pid(c, l, (int)pid, err);
+    }
     if (strncmp(bind, "cgroup:", 7) == 0)
         return bind_to_text(c, l, BIND_CGROUP, bind + 7, err);
     if (strncmp(bind, "key:", 4) == 0)

@@ -140,7 +140,6 @@ void daemon_looked(struct daemon *d)
         fail(d, &err);
         return;
     }
-    prune(d);
     (void)sd_notify(0, "READY=1\nSTATUS=serving");
     if (d->ready_fd >= 0) {
         (void)fd_write_all(d->ready_fd, "r", 1, &err);
@@ -201,8 +200,11 @@ static int open_state(struct daemon *d, struct error *err)
         r = error_set(err, ERROR_NO_MEMORY, "out of memory starting");
     if (r == 0)
         r = store_load(d->store, d->world, recorded, err);
-    if (r < 0 || strcmp(recorded, boot) == 0)
+    if (r < 0)
         return r;
+    prune(d);
+    if (strcmp(recorded, boot) == 0)
+        return 0;
     /* What lived before the restart is over, and the new boot is on record with it. */
     struct event e = {.kind = EVENT_RESTART};
     r = turn_event(d, &e, NULL, err);

@@ -11,18 +11,13 @@ static const struct note nothing = {.asked_for = "", .command = ""};
 static struct note *keep(struct daemon *d, uint32_t lease, const char *asked_for,
                          const char *command)
 {
-    struct note *n = calloc(1, sizeof *n);
+    size_t asked_size = strlen(asked_for) + 1, command_size = strlen(command) + 1;
+    struct note *n = malloc(sizeof *n + asked_size + command_size);
     if (!n)
         return NULL;
-    n->lease = lease;
-    n->asked_for = strdup(asked_for ? asked_for : "");
-    n->command = strdup(command ? command : "");
-    if (!n->asked_for || !n->command) {
-        free(n->asked_for);
-        free(n->command);
-        free(n);
-        return NULL;
-    }
+    *n = (struct note){.lease = lease, .asked_for = n->text, .command = n->text + asked_size};
+    memcpy(n->text, asked_for, asked_size);
+    memcpy(n->text + asked_size, command, command_size);
     n->next = d->notes.first;
     d->notes.first = n;
     return n;
@@ -44,7 +39,7 @@ int notes_add(struct daemon *d, uint32_t lease, const char *asked_for, const cha
 static int from_store(const struct store_past *p, void *arg)
 {
     struct daemon *d = arg;
-    (void)keep(d, p->lease.id, p->profile, p->command);
+    (void)keep(d, p->lease.id, p->profile ? p->profile : "", p->command ? p->command : "");
     return 0;
 }
 
@@ -72,8 +67,6 @@ void notes_drop(struct daemon *d, uint32_t lease)
         if (n->lease != lease)
             continue;
         *at = n->next;
-        free(n->asked_for);
-        free(n->command);
         free(n);
         return;
     }

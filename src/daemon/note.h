@@ -6,9 +6,10 @@
 
 struct note {
     uint32_t lease;
-    char *asked_for; /* "1g.10gb", "18 GiB, 2/7", "4 GPUs" */
-    char *command;   /* "" if none */
+    const char *asked_for; /* "1g.10gb", "18 GiB, 2/7", "4 GPUs" */
+    const char *command;   /* "" if none */
     struct note *next;
+    char text[];           /* both, zero-terminated */
 };
 
 /* Writes the texts into the running transaction and keeps them. */

@@ -78,8 +78,8 @@ void turn_touch(struct daemon *d)
     (void)sd_event_source_set_enabled(d->turn.post, SD_EVENT_ONESHOT);
 }
 
-/* The store failed: forget this turn, keep what runs, look again in a second. */
-static void store_failed(struct daemon *d, const struct error *why)
+/* Keeps what runs, looks again in a second. */
+void turn_fail(struct daemon *d, const struct error *why)
 {
     struct turn *t = &d->turn;
     log_error("cannot write the state, no new leases until it can be written: %s", why->text);
@@ -157,7 +157,7 @@ int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct er
     if (r == 0)
         r = store_write(d->store, &t->outcome.changes, time_wall(), err);
     if (r < 0) {
-        store_failed(d, err);
+        turn_fail(d, err);
         return r;
     }
     world_apply(d->world, &t->outcome.changes);
@@ -165,6 +165,12 @@ int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct er
     for (size_t i = 0; i < t->outcome.action_n; i++)
         t->actions[t->action_n++] = t->outcome.actions[i];
     return 0;
+}
+
+int turn_check(struct daemon *d, struct event *e, struct error *err)
+{
+    e->now = time_boot();
+    return engine_step(d->world, e, &d->turn.outcome, err);
 }
 
 void turn_post(struct daemon *d, struct event *e)
@@ -194,7 +200,7 @@ static int on_turn_end(sd_event_source *source, void *arg)
     struct error err;
     (void)source;
     if (t->open && store_commit(d->store, &err) < 0) {
-        store_failed(d, &err);
+        turn_fail(d, &err);
         return 0;
     }
     if (t->open && t->failed)

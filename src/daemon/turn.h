@@ -11,6 +11,9 @@ void turn_done(struct daemon *d);
  * the id an ASK was given. The event's `now` is filled in here. */
 int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct error *err);
 
+/* Whether turn_event would refuse this: lets a request that is several events be all or nothing. */
+int turn_check(struct daemon *d, struct event *e, struct error *err);
+
 /* The same for events nobody waits for: a refusal is logged. */
 void turn_post(struct daemon *d, struct event *e);
 
@@ -19,6 +22,9 @@ int turn_open(struct daemon *d, struct error *err);
 
 /* Asks for a commit at the end of this turn although no event may have changed anything. */
 void turn_touch(struct daemon *d);
+
+/* Something of this turn could not be written: forgets the turn, as after a failed commit. */
+void turn_fail(struct daemon *d, const struct error *why);
 
 /* Throws the world away and rebuilds it from the store and a fresh look. */
 void turn_rebuild(struct daemon *d);
