@@ -250,6 +250,13 @@ void draft_usage(const struct draft *d, struct owner owner, uint32_t *ret_slices
     }
 }
 
+/* A GPU that was only looked at costs no write. */
+static bool unchanged(const struct draft *d, const struct change *row)
+{
+    const struct gpu *old = row->kind == CHANGE_GPU ? world_gpu(d->w, row->gpu.slot) : NULL;
+    return old && memcmp(old, &row->gpu, sizeof *old) == 0;
+}
+
 int draft_finish(struct draft *d, struct error *err)
 {
     struct outcome *o = d->o;
@@ -266,9 +273,10 @@ int draft_finish(struct draft *d, struct error *err)
         outcome_clear(o);
         return error_set(err, ERROR_NO_MEMORY, "no memory to decide; nothing was changed");
     }
-    for (size_t i = 0; i < o->row_n; i++)
-        c->at[i] = *o->rows[i];
-    c->n = o->row_n;
+    for (size_t i = 0; i < o->row_n; i++) {
+        if (!unchanged(d, o->rows[i]))
+            c->at[c->n++] = *o->rows[i];
+    }
     o->row_n = 0;
     return 0;
 }

@@ -328,6 +328,17 @@ TEST(strangers_are_adopted_and_never_destroyed)
     CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
 }
 
+TEST(a_look_that_shows_nothing_new_changes_nothing)
+{
+    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
+    (void)have(&r, rig_want("1g.10gb", 1));
+    struct event e;
+    (void)rig_look(&r, 0, &e);
+    CHECK_INT(rig_step(&r, &e), ==, 0);
+    CHECK_INT(r.out.changes.n, ==, 0);
+    CHECK_INT(r.out.action_n, ==, 0);
+}
+
 TEST(a_vanished_instance_ends_its_lease)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
