@@ -151,7 +151,8 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
     bool any_stale = false;
     for (unsigned i = 0; i < MACHINE_GPUS; i++) {
         struct unit *gpu = &v->units[i];
-        stale[i] = gpu->changes != gpu->changes_at_look;
+        /* A change under way may be half seen, and its answer may come after this one. */
+        stale[i] = gpu->changes != gpu->changes_at_look || gpu->job_n > 0;
         any_stale = any_stale || stale[i];
     }
     see_machine(d, m, stale);
