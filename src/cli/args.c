@@ -125,6 +125,11 @@ static int unknown(const struct args *a, const struct cli *c, const char *word, 
     (void)str_copy(bare, sizeof bare, word + 2);
     bare[strcspn(bare, "=")] = '\0';
     const char *nearest = str_nearest(bare, names, a->n);
+    /* Somebody who shortens an option means the one that goes on so. */
+    for (unsigned i = 0; i < a->n && *bare; i++) {
+        if (strncmp(names[i], bare, strlen(bare)) == 0)
+            nearest = names[i];
+    }
     if (nearest)
         return error_set(err, ERROR_INVALID,
                          "there is no option --%s; is --%s meant? fetta %s --help lists them", bare,
