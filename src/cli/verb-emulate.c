@@ -73,13 +73,13 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
     return machine_parse(m->machine, machine, err);
 }
 
-/* `value` in front of what NAME holds already. */
-static bool prepend(char ***env, const char *variable, const char *value)
+/* `value` in front of what NAME holds already; for us too, since we look for the command. */
+static bool prepend(const char *variable, const char *value)
 {
     const char *old = getenv(variable);
     AUTO_STR struct str text = {0};
     str_addf(&text, "%s%s%s", value, old && *old ? ":" : "", old ? old : "");
-    return !text.failed && grant_env_set(env, variable, text.text);
+    return !text.failed && setenv(variable, text.text, 1) == 0;
 }
 
 /* Whoever is started inside sees this machine and nothing of a lease we may be on ourselves. */
@@ -93,12 +93,12 @@ static bool make_env(struct emulation *m)
         (void)unsetenv(foreign[i]);
     (void)str_copy(library_dir, sizeof library_dir, m->place.library);
     *strrchr(library_dir, '/') = '\0';
+    if (!prepend("LD_LIBRARY_PATH", library_dir) || !prepend("PATH", m->place.bin) ||
+        setenv("FETTA_SOCKET", m->place.socket, 1) < 0 ||
+        setenv("FETTA_EMU_SOCKET", m->place.driver, 1) < 0)
+        return false;
     m->env = grant_copy_env();
-    return m->env && grant_env_set(&m->env, "FETTA_SOCKET", m->place.socket) &&
-           grant_env_set(&m->env, "FETTA_EMU_SOCKET", m->place.driver) &&
-           prepend(&m->env, "LD_LIBRARY_PATH", library_dir) &&
-           prepend(&m->env, "PATH", m->place.bin) &&
-           setenv("FETTA_SOCKET", m->place.socket, 1) == 0;
+    return m->env;
 }
 
 static void make_helpers(struct emulation *m)
