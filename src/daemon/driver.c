@@ -158,8 +158,8 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
     see_machine(d, m, stale);
     daemon_looked(d);
     v->forget = false;
-    if (any_stale)
-        look_soon(v, 100 * TIME_MS);
+    if (any_stale || v->look_wanted)
+        look_soon(v, any_stale ? 100 * TIME_MS : 0);
     start_waiting(v);
 }
 
@@ -360,8 +360,9 @@ void driver_look(struct daemon *d)
 {
     struct driver *v = d->driver;
     struct unit *u = &v->units[LOOK_UNIT];
-    v->look_wanted = false;
-    if (u->job_n > 1 || (u->job_n == 1 && !u->asked))
+    /* One at a time: what counts as stale is measured from the start of the one under way. */
+    v->look_wanted = u->job_n > 0;
+    if (v->look_wanted)
         return;
     for (unsigned i = 0; i < MACHINE_GPUS; i++)
         v->units[i].changes_at_look = v->units[i].changes;
