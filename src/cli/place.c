@@ -80,9 +80,10 @@ int place_make(struct place *ret, struct error *err)
     int r = find_programs(ret, err);
     if (r < 0)
         return r;
-    /* A socket's path may have 108 bytes, so a long TMPDIR is no help. */
+    /* A socket's path may have 108 bytes, so a long TMPDIR is no help. What follows the dot is also
+     * how fettad tells the cgroups of its machine from those of others. */
     bool fits = tmp && *tmp == '/' && strlen(tmp) < PLACE_DIR - 20;
-    (void)snprintf(ret->dir, sizeof ret->dir, "%s/fetta-XXXXXX", fits ? tmp : "/tmp");
+    (void)snprintf(ret->dir, sizeof ret->dir, "%s/fetta.XXXXXX", fits ? tmp : "/tmp");
     if (!mkdtemp(ret->dir)) {
         r = error_errno(err, ERROR_IO, errno, "cannot make a directory in %s", fits ? tmp : "/tmp");
         ret->dir[0] = '\0';
