@@ -276,15 +276,20 @@ static void on_closed(void *arg, struct http_request *r)
 
 /* ---- after a turn ---- */
 
+void api_stale(struct daemon *d)
+{
+    for (int i = 0; d->api && i < 2; i++) {
+        free(d->api->status[i]);
+        d->api->status[i] = NULL;
+    }
+}
+
 void api_changed(struct daemon *d, const struct changes *c)
 {
     struct api *a = d->api;
     if (!a)
         return;
-    for (int i = 0; i < 2; i++) {
-        free(a->status[i]);
-        a->status[i] = NULL;
-    }
+    api_stale(d);
     for (size_t i = 0; i < c->n; i++) {
         if (c->at[i].kind == CHANGE_LEASE && a->lease_n < CHANGED_MAX)
             a->leases[a->lease_n++] = c->at[i].lease.id;

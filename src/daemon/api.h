@@ -16,5 +16,8 @@ void api_fail_all(struct daemon *d, const struct error *why);
 /* These rows were written in this turn: the status is stale, streams will tell. */
 void api_changed(struct daemon *d, const struct changes *c);
 
+/* Something that the status shows changed although no row did. */
+void api_stale(struct daemon *d);
+
 /* The lease has left the world. */
 void api_lease_over(struct daemon *d, uint32_t lease);

@@ -386,18 +386,26 @@ void binds_watch(struct daemon *d, uint32_t lease, int pidfd)
     (void)watch(b, pidfd, EPOLLIN, on_pid_gone);
 }
 
+/* Gives the lease its cgroup and puts its process there. Doing it twice is harmless, so it is done
+ * again after a crash that may have come in between. */
+static void confine(struct bound *b, const struct lease *l)
+{
+    struct binds *all = b->daemon->binds;
+    struct proc_id who = {.pid = l->bind_pid, .start = l->bind_start, .uid = l->asker_uid};
+    struct error err;
+    if (l->tree && all->have_tree)
+        b->confined = cgroup_make(&all->tree, l->id, &err) == 0;
+    if (b->confined && !l->stay)
+        b->joined = cgroup_add(&all->tree, l->id, &who, &err) == 0 || b->joined;
+}
+
 void binds_grant(struct daemon *d, uint32_t lease)
 {
     struct bound *b = find_or_add(d, lease);
     const struct lease *l = world_lease(d->world, lease);
-    struct error err;
     if (!b || !l)
         return;
-    struct proc_id who = {.pid = l->bind_pid, .start = l->bind_start, .uid = l->asker_uid};
-    if (l->tree && d->binds->have_tree)
-        b->confined = cgroup_make(&d->binds->tree, lease, &err) == 0;
-    if (b->confined && !l->stay)
-        b->joined = cgroup_add(&d->binds->tree, lease, &who, &err) == 0;
+    confine(b, l);
     watch_bound(b, l);
 }
 
@@ -449,13 +457,16 @@ static void restore_group(uint64_t id, void *arg)
     char dir[CGROUP_PATH];
     struct error err;
     const struct lease *l = world_lease(d->world, (uint32_t)id);
+    (void)cgroup_dir(&d->binds->tree, id, dir);
     if (l && l->state != LEASE_QUEUED) {
         struct bound *b = find_or_add(d, (uint32_t)id);
-        if (b)
-            b->confined = b->joined = true;
+        AUTO_PROC_LIST struct proc_list inside = {0};
+        if (!b)
+            return;
+        b->confined = true;
+        b->joined = cgroup_pids(dir, &inside, &err) == 0 && inside.n > 0;
         return;
     }
-    (void)cgroup_dir(&d->binds->tree, id, dir);
     (void)cgroup_kill(dir, &err);
     (void)cgroup_remove(dir, &err);
 }
@@ -472,10 +483,12 @@ static void restore_lease(struct daemon *d, const struct lease *l)
             watch_pid(b, l->bind_pid, l->bind_start);
         break;
     case LEASE_ACTIVE:
+        confine(b, l);
         watch_bound(b, l);
         break;
     case LEASE_ENDING:
     case LEASE_KILLING:
+        confine(b, l);
         binds_end(d, l->id, l->state == LEASE_KILLING);
         break;
     case LEASE_ENDED:

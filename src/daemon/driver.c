@@ -40,6 +40,7 @@ struct unit {
     size_t job_n;
     bool asked;               /* jobs[0] was sent */
     bool slow;
+    unsigned deaths;          /* of its workers, in a row */
     uint32_t changes;         /* counts changes submitted and answered on this GPU */
     uint32_t changes_at_look;
 };
@@ -95,12 +96,26 @@ static void look_soon(struct driver *v, int64_t delay)
     (void)sd_event_source_set_enabled(v->again, SD_EVENT_ONESHOT);
 }
 
+/* One question that is answered again and again, until the driver goes away. */
 static void start_waiting(struct driver *v)
 {
     struct unit *u = &v->units[WAIT_UNIT];
     if (u->job_n == 0)
         u->jobs[u->job_n++] = (struct job){.request = {.call = WORKER_WAIT}};
     pump(u);
+}
+
+/* Sessions with a driver that is gone are of no use with the one that comes back. */
+static void stop_idle_workers(struct driver *v)
+{
+    for (unsigned i = 0; i < UNIT_N; i++) {
+        struct unit *u = &v->units[i];
+        if (u->asked && i != WAIT_UNIT)
+            continue;
+        stop_worker(u);
+        if (i == WAIT_UNIT)
+            u->job_n = 0;
+    }
 }
 
 static void answer_change(struct unit *u, const struct job *job, int code,
@@ -141,7 +156,7 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
             log_warn("no driver: %s", err->text);
         (void)snprintf(v->trouble, sizeof v->trouble, "%s", err->text);
         see_lost(d, err);
-        stop_worker(&v->units[WAIT_UNIT]);
+        stop_idle_workers(v);
         look_soon(v, LOST_RETRY);
         daemon_looked(d);
         return;
@@ -163,10 +178,25 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
     start_waiting(v);
 }
 
+/* Something happened to the hardware, or the driver went away: both mean look. */
+static void answer_wait(struct unit *u, int code)
+{
+    if (code < 0)
+        drop_job(u);
+    look_soon(u->driver, 0);
+}
+
 static void answer(struct unit *u, struct worker_answer *a)
 {
     struct job job = u->jobs[0];
     struct driver *v = u->driver;
+    if (u->slow)
+        see_slow(v->daemon, unit_index(u), false);
+    if (a->call == WORKER_WAIT) {
+        answer_wait(u, a->code);
+        return;
+    }
+    u->deaths = 0;
     u->late = sd_event_source_disable_unref(u->late);
     drop_job(u);
     switch (a->call) {
@@ -180,18 +210,13 @@ static void answer(struct unit *u, struct worker_answer *a)
         binds_processes(v->daemon, job.action.gpu, a->code, a->processes, a->process_n);
         break;
     case WORKER_WAIT:
-        /* Something happened to the hardware, or the driver went away: both mean look. */
-        look_soon(v, 0);
-        if (a->code >= 0)
-            start_waiting(v);
-        break;
     case WORKER_OBSERVE_GPU:
     case WORKER_RELEASE:
         break;
     }
 }
 
-/* What to tell when a worker died or was given up. */
+/* The worker could not do its job: whoever asked hears `code`. */
 static void fail_job(struct unit *u, enum error_code code, const char *text)
 {
     if (u->job_n == 0)
@@ -205,6 +230,19 @@ static void fail_job(struct unit *u, enum error_code code, const char *text)
     free(a);
 }
 
+/* A worker that died says nothing about the driver: a look is asked again of a new one, and only
+ * the second death in a row is taken for the driver's. A change may or may not have happened, so it
+ * counts as failed and the GPU is looked at. */
+static void worker_died(struct unit *u)
+{
+    unsigned deaths = ++u->deaths;
+    bool repeatable = u->job_n > 0 && u->jobs[0].request.call != WORKER_APPLY;
+    stop_worker(u);
+    if (repeatable && deaths < 2)
+        return;
+    fail_job(u, ERROR_DRIVER_LOST, "the worker that speaks to the driver died");
+}
+
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct unit *u = arg;
@@ -213,17 +251,15 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg
     (void)fd;
     (void)events;
     AUTO_FREE struct worker_answer *a = calloc(1, sizeof *a);
-    if (!a || !u->worker)
+    if (!a || !u->worker || !u->asked)
         return 0;
     int r = worker_receive(u->worker, a, &err);
     if (r == 0)
         return 0;
-    if (r < 0) {
-        stop_worker(u);
-        fail_job(u, ERROR_DRIVER_LOST, "the worker that speaks to the driver died");
-    } else {
+    if (r < 0)
+        worker_died(u);
+    else
         answer(u, a);
-    }
     pump_all(u->driver);
     return 0;
 }
@@ -235,8 +271,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
     (void)fd;
     (void)events;
     log_warn("the worker for unit %u died", unit_index(u));
-    stop_worker(u);
-    fail_job(u, ERROR_DRIVER_LOST, "the worker that speaks to the driver died");
+    worker_died(u);
     pump_all(u->driver);
     return 0;
 }

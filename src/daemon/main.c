@@ -134,9 +134,13 @@ void daemon_looked(struct daemon *d)
         fail(d, &err);
         return;
     }
-    d->serving = true;
     binds_restore(d);
-    if (listen_open(d->socket_path, &fd, &err) < 0 || api_start(d, fd, &err) < 0) {
+    if (listen_open(d->socket_path, &fd, &err) < 0) {
+        fail(d, &err);
+        return;
+    }
+    d->serving = true;
+    if (api_start(d, fd, &err) < 0) {
         fail(d, &err);
         return;
     }

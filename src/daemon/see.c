@@ -6,6 +6,7 @@
 #include "daemon/see.h"
 
 #include "base/log.h"
+#include "daemon/api.h"
 #include "daemon/turn.h"
 
 #include <string.h>
@@ -150,6 +151,10 @@ void see_machine(struct daemon *d, const struct machine *m, const bool stale[MAC
         if (!here[slot])
             see_gone(d, slot, fresh);
     d->seen_once = true;
+    /* The engine places nothing before all GPUs were seen and time has begun. */
+    if (fresh)
+        turn_post(d, &(struct event){.kind = EVENT_TICK});
+    api_stale(d);
     turn_touch(d);
 }
 
@@ -160,6 +165,7 @@ void see_lost(struct daemon *d, const struct error *why)
         see_gone(d, slot, false);
     for (unsigned i = 0; i < d->machine->gpu_n; i++)
         d->machine->gpus[i].gi_n = 0;
+    api_stale(d);
     turn_touch(d);
 }
 
@@ -168,7 +174,15 @@ void see_slow(struct daemon *d, unsigned slot, bool slow)
     struct machine_gpu *g = slot < MACHINE_GPUS ? daemon_gpu(d, slot) : NULL;
     if (g)
         log_warn("GPU %u: %s", g->index, slow ? "not answering" : "answers again");
-    turn_touch(d);
+    api_stale(d);
+    if (!g)
+        return;
+    /* No new leases there meanwhile; what runs is not touched. */
+    bool stale[MACHINE_GPUS];
+    for (unsigned i = 0; i < MACHINE_GPUS; i++)
+        stale[i] = i != slot;
+    g->health = slow ? MACHINE_NOT_ANSWERING : MACHINE_OK;
+    see_machine(d, d->machine, stale);
 }
 
 void see_changed(struct daemon *d, const struct action *a, const struct device_result *result)

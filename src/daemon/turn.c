@@ -87,6 +87,7 @@ void turn_fail(struct daemon *d, const struct error *why)
     t->open = false;
     t->failed = true;
     t->action_n = 0;
+    api_stale(d);
     api_fail_all(d, why);
     (void)sd_event_source_set_time(t->retry, (uint64_t)((time_boot() + TIME_S) / TIME_US));
     (void)sd_event_source_set_enabled(t->retry, SD_EVENT_ONESHOT);
@@ -203,6 +204,8 @@ static int on_turn_end(sd_event_source *source, void *arg)
         turn_fail(d, &err);
         return 0;
     }
+    if (t->open && t->failed)
+        api_stale(d);
     if (t->open && t->failed)
         log_info("the state can be written again");
     t->failed = t->failed && !t->open;

@@ -3,7 +3,7 @@
 
 #include "base/time.h"
 
-static const int64_t mode_pause = 30 * TIME_S; /* before a refused mode change is asked again */
+static const int64_t mode_pause = 5 * TIME_S; /* before a refused mode change is asked again */
 static const int64_t make_pause = 30 * TIME_S; /* ... and a refused instance of a fixed layout */
 static const int64_t destroy_pause_most = 60 * TIME_S;
 
