@@ -45,6 +45,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_ALL, "");
     struct cli c = {.out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
     int status = run(&c, argc, argv);
+    cli_hang_up(&c);
     /* A full disk behind stdout shows only when the last of it is written. */
     if (fflush(stdout) != 0 && status == 0 && errno != EPIPE) {
         cli_say(&c, "cannot write to stdout: %s", strerror(errno));

@@ -52,6 +52,5 @@ int verb_attach(struct cli *c, int argc, char **argv)
         command = argv + first;
     r = stay_run(c, lease, &(struct stay_plan){.kind = STAY_ATTACH, .argv = command});
     json_decref(lease);
-    cli_hang_up(c);
     return r;
 }

@@ -71,6 +71,5 @@ int verb_explain(struct cli *c, int argc, char **argv)
         show_explain(reply, &c->out, &out);
     r = c->json ? cli_print_json(c, reply) : cli_print(c, &out);
     json_decref(reply);
-    cli_hang_up(c);
     return r;
 }

@@ -90,7 +90,6 @@ int verb_drain(struct cli *c, int argc, char **argv)
     int status = cli_print(c, &out);
     r = wait ? wait_for_leases(c, reply, &err) : 0;
     json_decref(reply);
-    cli_hang_up(c);
     return r < 0 ? cli_fail(c, &err) : status;
 }
 
@@ -112,7 +111,6 @@ static int simple(struct cli *c, int argc, char **argv, const char *path, const 
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     str_addf(&out, "%s: %s\n", done, argv[first]);
-    cli_hang_up(c);
     return cli_print(c, &out);
 }
 
@@ -153,6 +151,5 @@ int verb_pool(struct cli *c, int argc, char **argv)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     str_addf(&out, "GPUs that are %s from now on: %s\n", argv[first + 1], argv[first]);
-    cli_hang_up(c);
     return cli_print(c, &out);
 }

@@ -124,7 +124,6 @@ static int layout(struct cli *c, int argc, char **argv, bool asserted)
         show_changes(reply, &c->out, &out);
     r = c->json ? cli_print_json(c, reply) : cli_print(c, &out);
     json_decref(reply);
-    cli_hang_up(c);
     return r;
 }
 
@@ -166,6 +165,5 @@ int verb_export(struct cli *c, int argc, char **argv)
     free(text);
     json_decref(document);
     json_decref(reply);
-    cli_hang_up(c);
     return r;
 }

@@ -15,7 +15,6 @@ static int finish(struct cli *c, json_t *reply, struct str *out)
 {
     int r = c->json ? cli_print_json(c, reply) : cli_print(c, out);
     json_decref(reply);
-    cli_hang_up(c);
     return r;
 }
 
@@ -241,6 +240,5 @@ int verb_lease_end(struct cli *c, int argc, char **argv)
         r = key ? end_key(c, key, now, &err) : end_ids(c, argc - first, argv + first, now, &err);
     if (r < 0)
         return cli_fail(c, &err);
-    cli_hang_up(c);
     return 0;
 }

@@ -96,6 +96,5 @@ int verb_run(struct cli *c, int argc, char **argv)
     else
         result = stay_run(c, lease, &plan);
     json_decref(lease);
-    cli_hang_up(c);
     return result;
 }

@@ -46,6 +46,5 @@ int verb_shell(struct cli *c, int argc, char **argv)
     char *command[] = {shell && *shell ? shell : bash, interactive, NULL};
     r = stay_run(c, lease, &(struct stay_plan){.kind = STAY_SHELL, .argv = command});
     json_decref(lease);
-    cli_hang_up(c);
     return r;
 }

@@ -67,7 +67,6 @@ int verb_status(struct cli *c, int argc, char **argv)
         whole_status(status, &c->out, &out);
     r = c->json ? cli_print_json(c, status) : cli_print(c, &out);
     json_decref(status);
-    cli_hang_up(c);
     return r;
 }
 
@@ -128,6 +127,5 @@ int verb_home(struct cli *c, int argc, char **argv)
         next_step(status, leases, &out);
     json_decref(leases);
     json_decref(status);
-    cli_hang_up(c);
     return cli_print(c, &out);
 }

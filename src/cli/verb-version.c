@@ -16,6 +16,5 @@ int verb_version(struct cli *c, int argc, char **argv)
         str_addf(&out, "fettad %s\n", get_text(status, "version"));
         json_decref(status);
     }
-    cli_hang_up(c);
     return cli_print(c, &out);
 }
