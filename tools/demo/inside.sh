@@ -149,6 +149,7 @@ for ((i = 1; i <= users; i++)); do
 done
 until_true 40 have 'user-*' $users
 took=$(millis "$start" "$EPOCHREALTIME")
+first=$(daemon_pid)
 read -r slices compute _ _ <<<"$(machine)"
 each=$("$fetta" status --json | awk '
     /"memory_bytes": / { bytes = $2 + 0 }
@@ -249,6 +250,7 @@ pids+=("$steady")
 until_true 20 have steady 1
 lease=$(field 3 steady)
 before=$(daemon_pid)
+check one_daemon "up to here one fettad served everybody (pid $first)" [ "$before" = "$first" ]
 kill -KILL "$before"
 start=$EPOCHREALTIME
 back() {
@@ -340,7 +342,7 @@ row "3 isolation" shown "own mix_own nothing_left expired kept" "scenes 1, 2, 4 
 row "4 flexible deployment" shown "mix whole whole_end foreign refused beside" "scenes 2, 3 and 6" \
     "four sizes and whole GPUs on one machine without a fixed layout; MIG off on $off GPUs while the others stayed sliced" \
     "a GPU is cut anew only where it is empty, and on real hardware a mode change may need a reset. Containers and Kubernetes: not yet"
-row "5 fifty-six users" shown "users own full users_end" "scene 1" \
+row "5 fifty-six users" shown "users own full users_end one_daemon" "scene 1" \
     "$peak_slices leases of 1g.10gb at once ($peak_uids uid$([ "$peak_uids" -eq 1 ] || echo s)), each with $each" \
     "98 of 108 SMs of an A100 are in slices: seven users of one GPU leave 9.3 % of it idle"
 row "6 inference with small models" modelled "" "nothing: an emulated GPU computes nothing" \
