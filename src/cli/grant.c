@@ -24,8 +24,12 @@ static void on_interrupt(bool ours, struct sigaction before[2])
 {
     static const int which[] = {SIGINT, SIGTERM};
     struct sigaction quit = {.sa_handler = give_up};
-    for (size_t i = 0; i < ARRAY_LEN(which); i++)
+    for (size_t i = 0; i < ARRAY_LEN(which); i++) {
         (void)sigaction(which[i], ours ? &quit : &before[i], ours ? &before[i] : NULL);
+        /* What nohup or a shell has us ignore stays ignored. */
+        if (ours && before[i].sa_handler == SIG_IGN)
+            (void)sigaction(which[i], &before[i], NULL);
+    }
 }
 
 static void tell_queue(const struct cli *c, const json_t *lease)

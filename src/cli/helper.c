@@ -15,7 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILURES_MOST = 10, LOG_MAX = 1 << 20 };
+enum { LOG_MAX = 1 << 20 };
+
+/* A few at once, since somebody may just have killed it twice; then ever slower, for ever. */
+static int64_t pause_after(int failures)
+{
+    return failures < 3 ? 0 : MIN(failures * 100 * TIME_MS, TIME_S);
+}
 
 /* In the child; never returns. */
 static void become(const struct helper *h, const sigset_t *mask, int parent, int ready)
@@ -89,7 +95,7 @@ void helper_look(struct helper *h)
     gone(h);
     if (!was_ready)
         h->failures++;
-    h->again = h->failures < FAILURES_MOST ? time_boot() + h->failures * 100 * TIME_MS : TIME_NEVER;
+    h->again = time_boot() + pause_after(h->failures);
 }
 
 bool helper_ready(const struct helper *h)

@@ -21,7 +21,7 @@ struct helper {
     int ready_at;             /* index in argv that takes the ready descriptor's number */
     int pid, pidfd, ready_fd; /* -1 while it does not run; ready_fd is -1 once it is ready */
     int failures;             /* starts in a row that did not become ready */
-    int64_t again;            /* boot time to start it again; TIME_NEVER: it runs, or never */
+    int64_t again;            /* boot time to start it again; TIME_NEVER: it runs */
 };
 
 /* Starts it; `mask` is the signal mask it gets. */

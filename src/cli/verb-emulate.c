@@ -22,7 +22,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { NOBODY = -2, START_MS = 30000, STOP_MS = 5000, QUIET_MS = 3000 };
+enum { NOBODY = -2, START_MS = 30000, STOP_MS = 5000, QUIET_MS = 3000, FAILURES_TOLD = 5 };
 
 struct emulation {
     struct cli *c;
@@ -172,7 +172,7 @@ static void keep_up(struct emulation *m, struct helper *h)
     struct error err;
     int failures = h->failures;
     helper_look(h);
-    if (h->failures > failures && h->again == TIME_NEVER && h->pidfd < 0) {
+    if (h->failures > failures && h->failures == FAILURES_TOLD) {
         char words[240];
         helper_last_words(h, words, sizeof words);
         cli_say(m->c, "%s does not come back: %s", h->name, words);
