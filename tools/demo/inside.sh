@@ -36,16 +36,21 @@ scene() {
     say "$bold$*$plain"
 }
 
-# The machine as it is now, in the place of the picture before; as much of it as the terminal has lines.
+# The machine as it is now, in the place of the picture before; as much of it as the terminal has room for.
 draw() {
     $live || return 0
-    local picture size
+    local picture size line
     size=$(stty size <&1 2>/dev/null) || size="24 80"
-    picture=$("$fetta" status 2>&1 | head -n $((${size% *} - 2)) | cut -c "1-${size#* }")
+    mapfile -t picture < <("$fetta" status 2>&1 | head -n $((${size% *} - 2)))
     wipe
-    printf '%s\n' "$picture"
-    drawn=$(wc -l <<<"$picture")
+    for line in "${picture[@]}"; do
+        printf '%s\n' "${line:0:${size#* }}"
+    done
+    drawn=${#picture[@]}
 }
+
+# Time to look at it, where somebody looks.
+hold() { $live && until_true 3 false; }
 
 # A picture that stays: GPUs only, as leases are many.
 snapshot() {
@@ -150,6 +155,7 @@ done
 until_true 40 have 'user-*' $users
 took=$(millis "$start" "$EPOCHREALTIME")
 first=$(daemon_pid)
+hold
 read -r slices compute _ _ <<<"$(machine)"
 each=$("$fetta" status --json | awk '
     /"memory_bytes": / { bytes = $2 + 0 }
@@ -213,6 +219,7 @@ until_true 20 have beside 1
 "$fetta" run --gpus 4 --for 5m -- "$job" training wait 2>"$DEMO_OUT/.error-training" &
 pids+=($!)
 until_true 20 have training 1
+hold
 read -r _ _ off _ <<<"$(machine)"
 snapshot
 gpus=$(field 4 training | tr ',' '\n' | grep -c '^GPU-')
@@ -248,6 +255,7 @@ scene "5. fettad is killed with SIGKILL under a running job"
 steady=$!
 pids+=("$steady")
 until_true 20 have steady 1
+hold
 lease=$(field 3 steady)
 before=$(daemon_pid)
 check one_daemon "up to here one fettad served everybody (pid $first)" [ "$before" = "$first" ]
@@ -289,6 +297,7 @@ by_hand() { id=$("$DEMO_BY_HAND" "$DEMO_NVML" create "$gpu" 2>/dev/null); }
 until_true 5 by_hand
 shown() { read -r _ _ _ foreign <<<"$(machine)"; [ "$foreign" -ge 1 ]; }
 until_true 10 shown
+hold
 snapshot
 check foreign "GPU instance ${id:-(none)} on GPU $gpu, a 3g.40gb made by hand, is shown as foreign" \
     eval "[ -n '$id' ] && shown"
