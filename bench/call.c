@@ -23,6 +23,7 @@ enum { WARM_UP = 20, ROUNDS_MAX = 1000000 };
 static const char usage[] =
     "usage: bench-call N VERB ...\n"
     "  status SOCKET          GET /v1/status of fettad\n"
+    "  connect SOCKET         the same on a connection of its own each time\n"
     "  grant SOCKET PROFILE   a lease bound to nothing; its end is not counted\n"
     "  ping                   a D-Bus method call between two processes ($DBUS_SESSION_BUS_ADDRESS)\n"
     "  commit FILE            one small SQLite transaction, WAL, synchronous=FULL\n"
@@ -40,7 +41,7 @@ static void die(const char *what)
 
 struct job {
     int64_t (*round)(struct job *j);
-    const char *profile;
+    const char *profile, *socket;
     struct client *client;
     sd_bus *bus;
     char name[64];      /* of the peer on the bus */
@@ -67,6 +68,19 @@ static int64_t round_status(struct job *j)
 {
     int64_t took;
     free(ask(j, "GET", "/v1/status", NULL, &took).body);
+    return took;
+}
+
+static int64_t round_connect(struct job *j)
+{
+    struct error err;
+    int64_t took, began = clock_now();
+    if (client_open(j->socket, &j->client, &err) < 0)
+        die(err.text);
+    free(ask(j, "GET", "/v1/status", NULL, &took).body);
+    took = clock_now() - began;
+    client_close(j->client);
+    j->client = NULL;
     return took;
 }
 
@@ -197,6 +211,9 @@ static pid_t prepare(struct job *j, int argc, char **argv)
     if (strcmp(verb, "status") == 0 && argc == 2) {
         j->round = round_status;
         connect_to(j, argv[1]);
+    } else if (strcmp(verb, "connect") == 0 && argc == 2) {
+        j->round = round_connect;
+        j->socket = argv[1];
     } else if (strcmp(verb, "grant") == 0 && argc == 3) {
         j->round = round_grant;
         j->profile = argv[2];
