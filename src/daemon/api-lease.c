@@ -75,8 +75,9 @@ int call_list(struct call *c, struct error *err)
     json_t *list = json_array();
     const char *all = http_query(c->http, "all");
     const char *limit = http_query(c->http, "limit");
-    long n = limit ? strtol(limit, NULL, 10) : 100;
-    if (n < 1 || n > 100000) {
+    char *end = NULL;
+    long n = limit ? strtol(limit, &end, 10) : 100;
+    if (n < 1 || n > 100000 || (end && *end)) {
         json_decref(list);
         return error_set(err, ERROR_INVALID, "limit: 1 to 100000, not '%s'", limit);
     }
@@ -139,8 +140,9 @@ static int wait_for(struct call *c, const char *what, struct error *err)
 {
     const char *revision = http_query(c->http, "revision");
     const char *timeout = http_query(c->http, "timeout");
-    double limit = timeout ? strtod(timeout, NULL) : 3600;
-    if (!(limit >= 0 && limit <= 86400))
+    char *end = NULL;
+    double limit = timeout ? strtod(timeout, &end) : 3600;
+    if (!(limit >= 0 && limit <= 86400) || (timeout && (end == timeout || *end)))
         return error_set(err, ERROR_INVALID, "timeout: 0 to 86400 seconds, not '%s'", timeout);
     c->lease = c->id;
     c->revision = revision ? (uint32_t)strtoul(revision, NULL, 10) : 0;

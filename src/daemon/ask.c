@@ -175,6 +175,11 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
     int r = b->compute ? request_parse_compute(b->compute, "compute", &ppt, err) : 0;
     if (r < 0)
         return r;
+    if (b->bytes && b->bytes < 1 << 20)
+        return error_set(err, ERROR_INVALID,
+                         "memory: %llu bytes is less than any program needs; is a unit missing, "
+                         "such as %lluGiB?",
+                         (unsigned long long)b->bytes, (unsigned long long)b->bytes);
     for (unsigned i = 0; i < world_board_n(d->world); i++) {
         const struct board *board = world_board(d->world, i);
         unsigned p = board_profile_by_need(board, b->bytes, ppt);

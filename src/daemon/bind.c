@@ -333,7 +333,10 @@ static void hear_processes(struct bound *b, const struct lease *l, unsigned slot
     }
     if (b->asked_gpus != 0)
         return;
-    if (b->driver_busy || code < 0)
+    /* A GPU that is lost cannot say, and nothing can run on it. */
+    const struct gpu *g = world_gpu(b->daemon->world, slot);
+    bool silent = code < 0 && g && g->present && g->health != MACHINE_LOST;
+    if (b->driver_busy || silent)
         check_later(b);
     else
         report_empty(b);
@@ -515,6 +518,15 @@ void binds_restore(struct daemon *d)
     }
 }
 
+/* FNV-1a, a published public-domain function. */
+static uint64_t hash_text(const char *text)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 int binds_init(struct daemon *d, struct error *err)
 {
     char prefix[CGROUP_PREFIX];
@@ -522,15 +534,12 @@ int binds_init(struct daemon *d, struct error *err)
     d->binds = calloc(1, sizeof *d->binds);
     if (!d->binds)
         return error_set(err, ERROR_NO_MEMORY, "out of memory starting");
-    if (d->emulated) {
-        /* Emulated machines come and go beside each other; the state folder's name is their own. */
-        const char *name = strrchr(d->state_dir, '.');
-        (void)snprintf(prefix, sizeof prefix, "emu-%.40s", name ? name + 1 : "x");
-        for (char *c = prefix; *c; c++)
-            *c = strchr("/.", *c) ? '-' : *c;
-    } else {
+    /* Emulated machines come and go beside each other: each is told apart by its state's place. */
+    if (d->emulated)
+        (void)snprintf(prefix, sizeof prefix, "emu-%016llx",
+                       (unsigned long long)hash_text(d->state_dir));
+    else
         (void)str_copy(prefix, sizeof prefix, "lease");
-    }
     d->binds->have_tree = cgroup_open(prefix, &d->binds->tree, &why) == 0;
     if (!d->binds->have_tree)
         log_info("no cgroup per lease here: %s", why.text);

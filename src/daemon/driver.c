@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOK_UNIT = MACHINE_GPUS, WAIT_UNIT, UNIT_N, JOB_MAX = 64 };
+enum { LOOK_UNIT = MACHINE_GPUS, WAIT_UNIT, UNIT_N, JOB_MAX = 64, DEATHS_MAX = 5 };
 
 /* Driver calls may take 45 s and more (a GSP time-out); after this the worker is given up. */
 #define CALL_DEADLINE (120 * TIME_S)
@@ -231,14 +231,16 @@ static void fail_job(struct unit *u, enum error_code code, const char *text)
 }
 
 /* A worker that died says nothing about the driver: a look is asked again of a new one, and only
- * the second death in a row is taken for the driver's. A change may or may not have happened, so it
+ * many deaths in a row are taken for the driver's. A change may or may not have happened, so it
  * counts as failed and the GPU is looked at. */
 static void worker_died(struct unit *u)
 {
-    unsigned deaths = ++u->deaths;
-    bool repeatable = u->job_n > 0 && u->jobs[0].request.call != WORKER_APPLY;
     stop_worker(u);
-    if (repeatable && deaths < 2)
+    if (u->job_n == 0)
+        return;
+    unsigned deaths = ++u->deaths;
+    bool repeatable = u->jobs[0].request.call != WORKER_APPLY;
+    if (repeatable && deaths < DEATHS_MAX)
         return;
     fail_job(u, ERROR_DRIVER_LOST, "the worker that speaks to the driver died");
 }
@@ -251,14 +253,14 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg
     (void)fd;
     (void)events;
     AUTO_FREE struct worker_answer *a = calloc(1, sizeof *a);
-    if (!a || !u->worker || !u->asked)
+    if (!a || !u->worker)
         return 0;
     int r = worker_receive(u->worker, a, &err);
     if (r == 0)
         return 0;
     if (r < 0)
         worker_died(u);
-    else
+    else if (u->asked)
         answer(u, a);
     pump_all(u->driver);
     return 0;
@@ -363,13 +365,15 @@ static void pump(struct unit *u)
         return;
     if (is_mode_change(u) ? !may_change_mode(u) : mode_is_changing(u))
         return;
-    int r = u->worker ? 0 : start_worker(u, &err);
-    u->jobs[0].request.tag = unit_index(u);
-    if (r == 0)
-        r = worker_send(u->worker, &u->jobs[0].request, &err);
-    if (r < 0) {
+    if (!u->worker && start_worker(u, &err) < 0) {
         stop_worker(u);
         fail_job(u, err.code, err.text);
+        return;
+    }
+    u->jobs[0].request.tag = unit_index(u);
+    if (worker_send(u->worker, &u->jobs[0].request, &err) < 0) {
+        worker_died(u);
+        pump(u); /* what may be asked twice is asked of a new worker; too many deaths end it */
         return;
     }
     u->asked = true;

@@ -171,15 +171,17 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
     set(o, "position", json_integer((json_int_t)x.position));
     set(o, "latest_start", instant(x.latest_start));
     AUTO_STR struct str text = {0};
-    for (size_t i = 0; i < x.n; i++) {
+    for (size_t i = 0; i < x.n && text.len < 60; i++) {
         const struct gpu_reason *r = &x.gpus[i];
-        if (r->reason != REASON_BUSY || r->blocker_n == 0)
+        /* One lease may be in the way on several GPUs: it is named once. */
+        bool named = i > 0 && r->blocker_n == x.gpus[i - 1].blocker_n &&
+                     memcmp(r->blockers, x.gpus[i - 1].blockers,
+                            r->blocker_n * sizeof r->blockers[0]) == 0;
+        if (r->reason != REASON_BUSY || r->blocker_n == 0 || named)
             continue;
         str_addf(&text, "%slease", text.len ? ", or " : "");
         for (unsigned b = 0; b < r->blocker_n; b++)
             str_addf(&text, " %u", r->blockers[b]);
-        if (text.len > 60)
-            break;
     }
     set_text(o, "waits_for", text.len ? text.text : "room");
 }
@@ -259,10 +261,12 @@ static struct layout hard_layout(const struct board *b, const struct gpu *g)
         const struct seat *s = &g->seats[i];
         if (s->state == SEAT_IDLE && !s->fixed)
             continue;
-        if (s->profile < b->profile_n)
+        slices span = (slices)(((1u << s->size) - 1) << s->start);
+        /* While a forced layout waits, what comes may stand over what still goes. */
+        if (s->profile < b->profile_n && !(l.busy & span))
             layout_add(b, &l, (struct placement){.profile = s->profile, .start = s->start});
         else
-            l.busy |= (slices)(((1u << s->size) - 1) << s->start);
+            l.busy |= span;
     }
     return l;
 }

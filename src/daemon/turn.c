@@ -32,7 +32,12 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
     struct daemon *d = arg;
     (void)source;
     (void)usec;
+    struct error err;
     turn_rebuild(d);
+    /* Something has to be written to find out whether that works again. */
+    if (turn_open(d, &err) < 0 ||
+        store_audit(d->store, time_wall(), 0, 0, "the state can be written again", &err) < 0)
+        turn_fail(d, &err);
     return 0;
 }
 

@@ -203,13 +203,14 @@ static void release(struct server *s)
  * moment are one answer. */
 static int serve_wait(struct server *s, struct worker_answer *a, struct error *err)
 {
-    for (;;) {
-        int r = s->device->ops->wait(s->device, WAIT_MS, &a->err);
+    /* The first answer says that events are being heard from now on: who looks after it misses none. */
+    for (int timeout = 0;; timeout = WAIT_MS) {
+        int r = s->device->ops->wait(s->device, timeout, &a->err);
         for (int i = 0; r == 1 && i < DRAIN; i++)
             if (s->device->ops->wait(s->device, 0, &a->err) != 1)
                 break;
         a->code = r < 0 ? r : 0;
-        if (r != 0 && worker_frame_send_answer(s->fd, a, err) < 0)
+        if ((r != 0 || timeout == 0) && worker_frame_send_answer(s->fd, a, err) < 0)
             return -ERROR_IO;
         struct pollfd p = {.fd = s->fd, .events = POLLIN};
         if (r < 0 || poll(&p, 1, 0) > 0)

@@ -14,7 +14,7 @@ enum worker_call {
     WORKER_OBSERVE_GPU,
     WORKER_APPLY,
     WORKER_PROCESSES,
-    WORKER_WAIT,        /* until a hardware event; answers at each one, or once with an error. It
+    WORKER_WAIT,        /* answers when it hears events, at each one, or once with an error. It
                          * hears nothing else meanwhile: free it to make it let go of NVML */
     WORKER_RELEASE,     /* let go of NVML (before a mode change elsewhere); the next call opens it
                          * again */
