@@ -1,5 +1,5 @@
-/* What one call costs, from outside: the daemon's, and what it is held against. Each verb prints one
- * line of bench/clock.h. Warm-up rounds are not counted. */
+/* What one call costs, from outside: the daemon's, and what it is held against. Each verb prints
+ * one line of bench/clock.h. Warm-up rounds are not counted. */
 #include "bench/clock.h"
 
 #include "base/error.h"
@@ -25,7 +25,7 @@ static const char usage[] =
     "  status SOCKET          GET /v1/status of fettad\n"
     "  connect SOCKET         the same on a connection of its own each time\n"
     "  grant SOCKET PROFILE   a lease bound to nothing; its end is not counted\n"
-    "  ping                   a D-Bus method call between two processes ($DBUS_SESSION_BUS_ADDRESS)\n"
+    "  ping                   a D-Bus call to a process on $DBUS_SESSION_BUS_ADDRESS\n"
     "  commit FILE            one small SQLite transaction, WAL, synchronous=FULL\n"
     "  spawn PROGRAM ARG...   posix_spawn and wait\n"
     "  spawn-commit FILE PROGRAM ARG...\n"
@@ -55,7 +55,8 @@ static struct client_reply ask(struct job *j, const char *method, const char *ta
     struct client_reply r = {0};
     struct error err;
     int64_t began = clock_now();
-    if (client_request(j->client, method, target, body, body ? strlen(body) : 0, 60000, &r, &err) < 0)
+    if (client_request(j->client, method, target, body, body ? strlen(body) : 0, 60000, &r,
+                       &err) < 0)
         die(err.text);
     if (ret_took)
         *ret_took = clock_now() - began;
@@ -120,8 +121,9 @@ static int64_t round_ping(struct job *j)
 
 static int64_t round_commit(struct job *j)
 {
-    static const char row[] = "INSERT INTO t (at, what) VALUES (1, 'a row as long as a lease and a GPU "
-                              "with all of its slices make it, give or take a few hundred bytes')";
+    static const char row[] =
+        "INSERT INTO t (at, what) VALUES (1, 'a row as long as a lease and a GPU with all of its "
+        "slices make it, give or take a few hundred bytes')";
     int64_t began = clock_now();
     if (sqlite3_exec(j->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(j->db, row, NULL, NULL, NULL) != SQLITE_OK ||

@@ -1,6 +1,6 @@
 /* What a placement verdict costs: the engine's, and beside it first fit as anybody would write it,
- * over the same fleets. A fleet is A100-80s with random instances on them, in two states: one GPU in
- * four has room for something, or only the last one of all. */
+ * over the same fleets. A fleet is A100-80s with random instances on them, in two states: one GPU
+ * in four has room for something, or only the last one of all. */
 #include "bench/clock.h"
 #include "engine/explain.h"
 #include "engine/step.h"
@@ -67,7 +67,7 @@ static struct fleet fleet_new(unsigned n, const char *state)
     struct event b = {.kind = EVENT_BOARD, .board = {.index = 0, .board = *f.board}};
     tell(&f, &b);
     for (unsigned i = 0; i < n; i++) {
-        bool room = strcmp(state, "quarter") == 0 ? rng_next(&r) % 4 == 0 || i + 1 == n : i + 1 == n;
+        bool room = i + 1 == n || (strcmp(state, "quarter") == 0 && rng_next(&r) % 4 == 0);
         struct event e = {.kind = EVENT_GPU_SEEN,
                           .gpu = {.slot = (uint16_t)i, .present = true, .mig = MACHINE_MIG_ON}};
         if (i + 1 < n || strcmp(state, "quarter") == 0)
