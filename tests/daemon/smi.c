@@ -1,6 +1,6 @@
 /* What an administrator with NVIDIA's own tool sees and does, beside fetta and behind its back:
  * lists the instances the driver has, makes them and destroys them. Tests compare this with what
- * fettad says, so it uses nothing of fettad's own way to the driver but the table of NVML's calls. */
+ * fettad says, so nothing of fettad's own way to the driver is used but the table of calls. */
 #include "nvml/calls.h"
 
 #include <dlfcn.h>
@@ -149,7 +149,8 @@ int main(int argc, char **argv)
     unsigned count = 0;
     nvmlDevice_t gpu = NULL;
     if (argc < 3) {
-        (void)fputs("usage: smi LIBRARY list | create GPU PROFILE [START] | destroy GPU GI\n", stderr);
+        (void)fprintf(stderr, "usage: smi LIBRARY list | create GPU PROFILE [START] | "
+                              "destroy GPU GI\n");
         return 2;
     }
     load(argv[1]);
