@@ -99,16 +99,14 @@ int call_drain(struct call *c, struct error *err)
     if (r == 0)
         r = call_gpus(c, gpus, &slots, err);
     struct event e = {.kind = EVENT_DRAIN, .drain = {.on = on}};
+    if (r == 0 && on && reason[0])
+        r = store_intern(c->daemon->store, reason, &e.drain.reason, err);
     if (r == 0)
         r = each_gpu(c, slots, &e, &e.drain.gpu, &list, err);
     if (r < 0) {
         json_decref(list);
         return r;
     }
-    for (unsigned slot = 0; slot < MACHINE_GPUS; slot++)
-        if (slots >> slot & 1)
-            (void)str_copy(c->daemon->drain_reason[slot], sizeof c->daemon->drain_reason[slot],
-                           on ? reason : "");
     return call_after_commit(c, json_pack("{s:o}", "gpus", list));
 }
 

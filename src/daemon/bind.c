@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LEFT_MAX = 2000 }; /* bytes of names kept of what a lease left behind */
+
 #define CHECK_FIRST (10 * TIME_MS)
 #define CHECK_SLOWEST (250 * TIME_MS)
 #define PRESENCE_EVERY (5 * TIME_S)
@@ -35,8 +37,6 @@ struct bound {
     bool ending, hard;
     uint64_t asked_gpus;       /* slots whose process list we wait for */
     bool driver_busy;          /* the driver still saw a process on a slice of ours */
-    struct bind_left left[BIND_LEFT];
-    size_t left_n;
 };
 
 struct binds {
@@ -233,6 +233,22 @@ static void watch_bound(struct bound *b, const struct lease *l)
 
 /* ---- telling and ending ---- */
 
+/* Writes down which processes had to be ended after the command itself had. */
+static void record_left(struct bound *b, const struct proc_list *list)
+{
+    AUTO_STR struct str lines = {0};
+    char name[PROC_NAME];
+    struct error err;
+    for (size_t i = 0; i < list->n && lines.len < LEFT_MAX; i++)
+        str_addf(&lines, "%d %s\n", list->ids[i].pid, proc_name(list->ids[i].pid, name));
+    if (!lines.text)
+        return;
+    log_info("lease %u left behind, ended now: %s", b->lease, lines.text);
+    if (turn_open(b->daemon, &err) < 0 ||
+        store_set_left(b->daemon->store, b->lease, lines.text, &err) < 0)
+        log_warn("%s", err.text);
+}
+
 static void signal_all(struct bound *b, const struct lease *l, int sig, bool record)
 {
     AUTO_PROC_LIST struct proc_list list = {0};
@@ -240,11 +256,8 @@ static void signal_all(struct bound *b, const struct lease *l, int sig, bool rec
     struct error err;
     const char *group = dir_of(b, dir);
     gather_processes(b->daemon, l, group, &list);
-    for (size_t i = 0; record && i < list.n && b->left_n < BIND_LEFT; i++) {
-        struct bind_left *left = &b->left[b->left_n++];
-        left->pid = list.ids[i].pid;
-        (void)proc_name(left->pid, left->name);
-    }
+    if (record)
+        record_left(b, &list);
     if (group && sig == SIGKILL)
         (void)cgroup_kill(group, &err);
     else
@@ -444,13 +457,6 @@ bool binds_confined(const struct daemon *d, uint32_t lease)
 {
     const struct bound *b = find(d, lease);
     return b && b->confined;
-}
-
-size_t binds_left(const struct daemon *d, uint32_t lease, const struct bind_left **ret)
-{
-    const struct bound *b = find(d, lease);
-    *ret = b ? b->left : NULL;
-    return b ? b->left_n : 0;
 }
 
 /* A group of ours: either a lease lives in it, or it is left over from one that ended unseen. */

@@ -8,14 +8,6 @@
 #include "device/device.h"
 #include "proc/proc.h"
 
-enum { BIND_LEFT = 8 };
-
-/* A process that had to be ended after the lease's own command was gone. */
-struct bind_left {
-    int32_t pid;
-    char name[PROC_NAME];
-};
-
 int binds_init(struct daemon *d, struct error *err);
 void binds_done(struct daemon *d);
 
@@ -46,4 +38,3 @@ void binds_processes(struct daemon *d, unsigned slot, int code, const struct dev
                      size_t n);
 
 bool binds_confined(const struct daemon *d, uint32_t lease);
-size_t binds_left(const struct daemon *d, uint32_t lease, const struct bind_left **ret);

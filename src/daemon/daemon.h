@@ -56,7 +56,6 @@ struct daemon {
     struct binds *binds;
     struct api *api;
     struct notes notes;
-    char (*drain_reason)[120]; /* by slot */
 };
 
 /* The driver has been looked at (or does not answer): the first time, service begins. */

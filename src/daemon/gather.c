@@ -40,6 +40,19 @@ static bool carries_mark(int pid, const char *lease, const char *socket)
     return has_entry(text, size, lease) && has_entry(text, size, socket);
 }
 
+/* fetta itself, which tells us to end the lease from inside it, is not part of it. */
+static bool is_fetta(int pid)
+{
+    char path[64], exe[4096];
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    ssize_t n = readlink(path, exe, sizeof exe - 1);
+    if (n <= 0)
+        return false;
+    exe[n] = '\0';
+    const char *name = strrchr(exe, '/');
+    return name && strcmp(name, "/fetta") == 0;
+}
+
 static void add_marked(struct daemon *d, const struct lease *l, struct proc_list *ret)
 {
     AUTO_PROC_LIST struct proc_list all = {0};
@@ -50,7 +63,8 @@ static void add_marked(struct daemon *d, const struct lease *l, struct proc_list
     if (proc_list_uid(l->asker_uid, &all, &ignored) < 0)
         return;
     for (size_t i = 0; i < all.n; i++) {
-        if (all.ids[i].pid == getpid() || !carries_mark(all.ids[i].pid, lease, socket))
+        if (all.ids[i].pid == getpid() || is_fetta(all.ids[i].pid) ||
+            !carries_mark(all.ids[i].pid, lease, socket))
             continue;
         char number[16];
         (void)snprintf(number, sizeof number, "%d\n", all.ids[i].pid);

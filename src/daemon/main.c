@@ -246,8 +246,7 @@ static int start(struct daemon *d, const struct options *o, struct error *err)
     if (n <= 0)
         return error_errno(err, ERROR_IO, errno, "cannot find our own program");
     d->machine = calloc(1, sizeof *d->machine);
-    d->drain_reason = calloc(GPU_MAX, sizeof *d->drain_reason);
-    if (!d->machine || !d->drain_reason)
+    if (!d->machine)
         return error_set(err, ERROR_NO_MEMORY, "out of memory starting");
     int r = config_read(o->config, !o->explicit_config, &d->config, err);
     if (r == 0)
@@ -283,7 +282,6 @@ static void stop(struct daemon *d)
     sd_event_unref(d->loop);
     (void)fd_close(d->lock_fd);
     free(d->machine);
-    free(d->drain_reason);
 }
 
 static int check_config(const struct options *o)

@@ -12,6 +12,7 @@
 #include "daemon/user.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const pool_names[] = {
@@ -186,18 +187,35 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
     set_text(o, "waits_for", text.len ? text.text : "room");
 }
 
-static json_t *show_left(struct daemon *d, const struct lease *l)
+/* Lines of "PID NAME". */
+static json_t *show_left(const char *lines)
 {
     json_t *list = json_array();
-    const struct bind_left *left = NULL;
-    size_t n = binds_left(d, l->id, &left);
-    for (size_t i = 0; i < n; i++) {
-        json_t *one = json_object();
-        set(one, "pid", json_integer(left[i].pid));
-        set_text(one, "name", left[i].name);
-        (void)json_array_append_new(list, one);
+    for (const char *at = lines; *at;) {
+        char *name;
+        long pid = strtol(at, &name, 10);
+        size_t n = strcspn(name, "\n");
+        (void)json_array_append_new(list, json_pack("{s:i, s:s%}", "pid", (int)pid, "name",
+                                                    name + (*name == ' '), n - (*name == ' ')));
+        at = name + n + (name[n] == '\n');
     }
     return list;
+}
+
+/* What the holder should know of the GPUs he is on; NULL if nothing. */
+static const char *notice(struct daemon *d, const struct lease *l, char buf[SHOW_OWNER])
+{
+    for (unsigned i = 0; i < l->slice_n; i++) {
+        const struct gpu *g = world_gpu(d->world, l->slices[i].gpu);
+        const struct machine_gpu *seen = daemon_gpu(d, l->slices[i].gpu);
+        if (!g || !g->drained)
+            continue;
+        const char *reason = store_name(d->store, g->drain_reason);
+        (void)snprintf(buf, SHOW_OWNER, "GPU %u is drained for maintenance%s%s",
+                       seen ? seen->index : g->slot, reason ? ": " : "", reason ? reason : "");
+        return buf;
+    }
+    return NULL;
 }
 
 static json_t *show_live(struct daemon *d, const struct lease *l, bool hide_owner)
@@ -211,7 +229,9 @@ static json_t *show_live(struct daemon *d, const struct lease *l, bool hide_owne
     set(o, "ends", instant(l->ends_at));
     set(o, "ended", instant(l->ended_at));
     set(o, "confined", json_boolean(binds_confined(d, l->id)));
-    set(o, "left_behind", show_left(d, l));
+    char text[SHOW_OWNER];
+    set_text(o, "notice", notice(d, l, text));
+    set(o, "left_behind", show_left(""));
     set_text(o, "exit_status", NULL);
     if (l->state == LEASE_QUEUED)
         set_queued(d, o, l);
@@ -245,7 +265,8 @@ json_t *show_past(struct daemon *d, const struct store_past *p, const struct vie
     set(o, "ended", wall_instant(p->ended_wall));
     set(o, "mine", json_boolean(is_mine(l, v)));
     set(o, "confined", json_false());
-    set(o, "left_behind", json_array());
+    set_text(o, "notice", NULL);
+    set(o, "left_behind", show_left(p->left_behind));
     set_text(o, "command", p->command);
     set(o, "exit_status", p->exit_status >= 0 ? json_integer(p->exit_status) : json_null());
     return o;
@@ -331,7 +352,8 @@ static void set_gpu_state(struct daemon *d, json_t *o, const struct gpu *g)
     bool lost = !g->present || g->health == MACHINE_LOST;
     set(o, "managed", json_boolean(g->managed));
     set(o, "drained", json_boolean(g->drained));
-    set_text(o, "drain_reason", g->drained ? d->drain_reason[g->slot] : "");
+    const char *reason = store_name(d->store, g->drain_reason);
+    set_text(o, "drain_reason", g->drained && reason ? reason : "");
     set(o, "fixed", json_boolean(g->fixed));
     set_text(o, "pool", pool_names[g->pool]);
     set_text(o, "health",

@@ -36,12 +36,26 @@ static void leases_on(const struct gpu *g, char who[WHO_TEXT])
     }
 }
 
+/* The lease's people shall hear that something about it changed. */
+static void tell(struct draft *d, uint32_t lease)
+{
+    if (!lease || !draft_lease(d, lease))
+        return;
+    draft_lease_edit(d, lease)->revision++;
+    draft_action(d, ACTION_TOLD, lease, 0);
+}
+
 int admin_drain(struct draft *d, const struct event *e, struct error *err)
 {
     int rc = find(d, e->drain.gpu, err);
     if (rc)
         return rc;
-    draft_gpu_edit(d, e->drain.gpu)->drained = e->drain.on;
+    struct gpu *g = draft_gpu_edit(d, e->drain.gpu);
+    g->drained = e->drain.on;
+    g->drain_reason = e->drain.on ? e->drain.reason : 0;
+    for (unsigned i = 0; i < g->seat_n; i++)
+        tell(d, g->seats[i].lease);
+    tell(d, g->whole_lease);
     schedule(d);
     return 0;
 }

@@ -74,7 +74,12 @@ struct event {
         struct {
             uint16_t gpu;
             bool on;
-        } drain, manage;
+            uint32_t reason;     /* interned text, 0 = none */
+        } drain;
+        struct {
+            uint16_t gpu;
+            bool on;
+        } manage;
         struct {
             uint16_t gpu;
             bool fixed;          /* false: dynamic again */

@@ -47,6 +47,7 @@ struct gpu {
     bool present;                /* seen by the last observation */
     bool managed;                /* fetta may touch it */
     bool drained;                /* no new leases */
+    uint32_t drain_reason;       /* interned text, 0 = none */
     bool fixed;                  /* an applied layout holds; `seats` with fixed set are it */
     enum pool pool;
     enum machine_mig mig;

@@ -276,7 +276,9 @@ static int fill_past(sqlite3_stmt *stmt, struct store_past *p, const struct past
     p->started_wall = sqlite3_column_int64(stmt, 4);
     p->ended_wall = sqlite3_column_int64(stmt, 5);
     p->exit_status = sqlite3_column_int(stmt, 6);
-    return p->command && p->profile && p->slices ? 0 : -ERROR_NO_MEMORY;
+    const char *left = (const char *)sqlite3_column_text(stmt, 7);
+    p->left_behind = strdup(left ? left : "");
+    return p->command && p->profile && p->slices && p->left_behind ? 0 : -ERROR_NO_MEMORY;
 }
 
 struct history {
@@ -314,7 +316,7 @@ static int history_open(struct history *h, uint32_t id, const char *owner, size_
 {
     static const char sql[] =
         "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "
-        "exit_status "
+        "exit_status, left_behind "
         "FROM leases LEFT JOIN lease_text USING (lease) "
         "WHERE (?1 = 0 OR lease = ?1) AND (?2 IS NULL OR owner = ?2) ORDER BY lease DESC LIMIT ?3";
     sqlite3 *db = h->base.db;

@@ -12,12 +12,12 @@
 struct past {
     struct lease lease;
     bool written; /* false while only its texts are there */
-    char *command, *profile;
+    char *command, *profile, *left;
     int64_t asked, started, ended; /* wall */
     int exit_status;
 };
 
-enum op_kind { OP_CHANGE, OP_BOOT, OP_TEXT, OP_EXIT };
+enum op_kind { OP_CHANGE, OP_BOOT, OP_TEXT, OP_EXIT, OP_LEFT };
 
 struct op {
     enum op_kind kind;
@@ -25,7 +25,7 @@ struct op {
     int64_t wall;
     uint32_t lease;
     int status;
-    char *a, *b; /* boot id; command and profile */
+    char *a, *b; /* boot id; command and profile; what was left behind */
 };
 
 struct memory {
@@ -180,6 +180,13 @@ static void do_op(struct memory *m, struct op *op)
         if (p)
             p->exit_status = op->status;
         break;
+    case OP_LEFT:
+        p = find(m, op->lease);
+        if (!p)
+            break;
+        free(p->left);
+        p->left = STEAL(op->a);
+        break;
     }
 }
 
@@ -236,16 +243,30 @@ static int set_text(struct store *s, const struct store_text *t, struct error *e
 }
 
 /* A lease written earlier in this transaction counts as there. */
-static int set_exit(struct store *s, uint32_t lease, int status, struct error *err)
+static int need_lease(struct memory *m, uint32_t lease, struct error *err)
 {
-    struct memory *m = of(s);
     bool there = find(m, lease) != NULL;
     for (size_t i = 0; i < m->op_n && !there; i++)
         there = m->ops[i].kind == OP_CHANGE && m->ops[i].change->kind == CHANGE_LEASE &&
                 m->ops[i].change->lease.id == lease;
     if (!there)
         return error_set(err, ERROR_NOT_FOUND, "there is no lease %" PRIu32, lease);
-    return stage(m, (struct op){.kind = OP_EXIT, .lease = lease, .status = status}, err);
+    return 0;
+}
+
+static int set_exit(struct store *s, uint32_t lease, int status, struct error *err)
+{
+    int result = need_lease(of(s), lease, err);
+    struct op op = {.kind = OP_EXIT, .lease = lease, .status = status};
+    return result ? result : stage(of(s), op, err);
+}
+
+static int set_left(struct store *s, uint32_t lease, const char *lines, struct error *err)
+{
+    int result = need_lease(of(s), lease, err);
+    if (result)
+        return result;
+    return stage(of(s), (struct op){.kind = OP_LEFT, .lease = lease, .a = strdup(lines)}, err);
 }
 
 static int audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
@@ -307,12 +328,13 @@ static int tell(struct memory *m, const struct past *from, struct past_boards *p
         .exit_status = from->exit_status,
         .command = strdup(from->command ? from->command : ""),
         .profile = strdup(from->profile ? from->profile : ""),
+        .left_behind = strdup(from->left ? from->left : ""),
     };
     for (unsigned i = 0; i < MACHINE_GPUS; i++)
         places->of_gpu[i] = m->has_gpu[i] ? m->gpus[i].board : MACHINE_BOARDS;
     memcpy(places->boards, m->boards, sizeof(m->boards));
     p.slices = past_slices(&p.lease, places);
-    int result = p.command && p.profile && p.slices ? visit(&p, arg) : no_memory(err);
+    int result = p.command && p.profile && p.slices && p.left_behind ? visit(&p, arg) : no_memory(err);
     store_past_done(&p);
     return result;
 }
@@ -355,6 +377,7 @@ static int prune(struct store *s, int64_t before_wall, size_t max, struct error 
     struct past *p;
     (void)err;
     for (; max > 0 && (p = oldest(m, before_wall)); max--) {
+        free(p->left);
         free(p->command);
         free(p->profile);
         size_t at = (size_t)(p - m->pasts);
@@ -368,6 +391,7 @@ static void close_memory(struct store *s)
 {
     struct memory *m = of(s);
     for (size_t i = 0; i < m->past_n; i++) {
+        free(m->pasts[i].left);
         free(m->pasts[i].command);
         free(m->pasts[i].profile);
     }
@@ -384,6 +408,7 @@ static const struct store_ops ops = {
     .set_boot = set_boot,
     .set_text = set_text,
     .set_exit = set_exit,
+    .set_left = set_left,
     .audit = audit,
     .save = save_name,
     .commit = commit,

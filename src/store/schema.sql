@@ -44,7 +44,7 @@ CREATE TABLE policy (
 CREATE TABLE gpus (
     gpu INTEGER PRIMARY KEY, -- the slot
     board INTEGER NOT NULL, present INTEGER NOT NULL, managed INTEGER NOT NULL,
-    drained INTEGER NOT NULL, fixed INTEGER NOT NULL, pool TEXT NOT NULL, mig TEXT NOT NULL,
+    drained INTEGER NOT NULL, drain_reason INTEGER NOT NULL, fixed INTEGER NOT NULL, pool TEXT NOT NULL, mig TEXT NOT NULL,
     health TEXT NOT NULL, mode_changing INTEGER NOT NULL, mode_wanted INTEGER NOT NULL,
     mode_op INTEGER NOT NULL, op_n INTEGER NOT NULL,
     mode_retry_at INTEGER NOT NULL, whole_lease INTEGER NOT NULL, lost_at INTEGER NOT NULL,
@@ -80,7 +80,8 @@ CREATE TABLE leases (
     signalled INTEGER NOT NULL, signal_before INTEGER NOT NULL, tries INTEGER NOT NULL,
     asked_wall INTEGER NOT NULL DEFAULT 0, started_wall INTEGER NOT NULL DEFAULT 0,
     ended_wall INTEGER NOT NULL DEFAULT 0,
-    exit_status INTEGER NOT NULL DEFAULT -1
+    exit_status INTEGER NOT NULL DEFAULT -1,
+    left_behind TEXT NOT NULL DEFAULT '' -- what had to be ended after it: lines of PID NAME
 ) STRICT;
 -- What a start of the daemon reads costs as many leases as live, however many are past.
 CREATE INDEX leases_live ON leases (lease) WHERE state <> 'ended';

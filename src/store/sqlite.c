@@ -31,6 +31,7 @@ enum statement {
     S_BOOT,
     S_TEXT,
     S_EXIT,
+    S_LEFT,
     S_AUDIT,
     S_NAME,
     S_SLOT,
@@ -73,6 +74,7 @@ static const struct {
                 " place = excluded.place, profile = excluded.profile",
                 NULL},
     [S_EXIT] = {"UPDATE leases SET exit_status = ?2 WHERE lease = ?1", NULL},
+    [S_LEFT] = {"UPDATE leases SET left_behind = ?2 WHERE lease = ?1", NULL},
     [S_AUDIT] = {"INSERT INTO audit (wall, lease, uid, what) VALUES (?, ?, ?, ?)", NULL},
     [S_NAME] = {"INSERT INTO names (number, text) VALUES (?, ?)", NULL},
     [S_SLOT] = {"INSERT INTO slots (slot, uuid) VALUES (?, ?)", NULL},
@@ -216,6 +218,18 @@ static int set_exit(struct store *store, uint32_t lease, int status, struct erro
     return result;
 }
 
+static int set_left(struct store *store, uint32_t lease, const char *lines, struct error *err)
+{
+    struct sqlite *s = of(store);
+    if (sqlite3_bind_int64(s->at[S_LEFT], 1, lease) != SQLITE_OK ||
+        bind_text(s, S_LEFT, 2, lines) != SQLITE_OK)
+        return schema_error(s->db, doing, err);
+    int result = run(s, S_LEFT, err);
+    if (result == 0 && sqlite3_changes(s->db) == 0)
+        return error_set(err, ERROR_NOT_FOUND, "there is no lease %" PRIu32, lease);
+    return result;
+}
+
 static int audit(struct store *store, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                  struct error *err)
 {
@@ -305,6 +319,7 @@ static const struct store_ops ops = {
     .set_boot = set_boot,
     .set_text = set_text,
     .set_exit = set_exit,
+    .set_left = set_left,
     .audit = audit,
     .save = save_name,
     .commit = commit,

@@ -22,6 +22,7 @@ void store_past_done(struct store_past *p)
     free(p->command);
     free(p->profile);
     free(p->slices);
+    free(p->left_behind);
     p->command = p->profile = p->slices = NULL;
 }
 
@@ -76,6 +77,12 @@ int store_set_exit(struct store *s, uint32_t lease, int status, struct error *er
 {
     int result = need_open(s, err);
     return result ? result : s->ops->set_exit(s, lease, status, err);
+}
+
+int store_set_left(struct store *s, uint32_t lease, const char *lines, struct error *err)
+{
+    int result = need_open(s, err);
+    return result ? result : s->ops->set_left(s, lease, lines, err);
 }
 
 int store_audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,

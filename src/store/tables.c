@@ -95,6 +95,7 @@ static const struct column gpu_columns[] = {
     UINT(gpu, present),
     UINT(gpu, managed),
     UINT(gpu, drained),
+    UINT(gpu, drain_reason),
     UINT(gpu, fixed),
     WORD(gpu, pool, pool_words),
     WORD(gpu, mig, mig_words),

@@ -133,6 +133,8 @@ static void live(struct store *s, uint32_t id, struct owner owner)
     REQUIRE(store_begin(s, &err) == 0);
     CHECK_INT(store_set_text(s, &text, &err), ==, 0);
     CHECK_INT(store_set_exit(s, id, 7, &err), ==, 0);
+    CHECK_INT(store_set_left(s, 999999, "1 x", &err), ==, -ERROR_NOT_FOUND);
+    CHECK_INT(store_set_left(s, id, "77 sleep 100\n", &err), ==, 0);
     CHECK_INT(store_commit(s, &err), ==, 0);
     c->lease.state = LEASE_ACTIVE;
     c->lease.started_at = 15;
