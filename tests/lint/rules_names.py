@@ -2,13 +2,15 @@
 
 Exported names begin with the file's name, so that a reader knows where to look. In src/store/sqlite.c that
 is sqlite_ or, since the header speaks for the whole module, store_; in layout-text.c it is layout_text_, or
-layout_ where src/model/layout.h exists. Many of a thing may say so: binds_ in bind.c. The public library exports fetta_, a shim its foreign ABI alone."""
+layout_ where src/model/layout.h exists. Many of a thing may say so: binds_ in bind.c. A header that several
+files carry out speaks for what it declares: call_* stand in call.h, whichever api-*.c answers them. The public
+library exports fetta_, a shim its foreign ABI alone."""
 import json
 import os
 import re
 import subprocess
 
-from tree import Finding, Skip
+from tree import Finding, Skip, without_comments
 
 # What the pure part of the program may not call: it decides from values and touches nothing.
 ALLOCATES = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf aligned_alloc posix_memalign"
@@ -61,12 +63,23 @@ def well_named(name, allowed):
     return name == "main" or any(name == p or name.startswith(p + "_") or (p == "nvml" and name.startswith(p)) for p in allowed)
 
 
+def spoken_for(tree, source, name):
+    """Whether a header h.h beside the file declares this name and the name begins with h_, or with what h is many of."""
+    folder = os.path.dirname(source)
+    for header in tree.files(".h", under=folder + "/"):
+        stem = os.path.basename(header)[:-len(".h")].replace("-", "_")
+        if os.path.dirname(header) == folder and name.startswith((stem + "_", re.sub("s$", "", stem) + "_")):
+            if re.search(rf"\b{re.escape(name)}\b", without_comments(tree.text(header))):
+                return True
+    return False
+
+
 def exported(tree):
     found = []
     for source, output in objects(tree):
         allowed = prefixes(tree, source)
         for _, name in symbols(output, "--defined-only", "--extern-only"):
-            if not well_named(name, allowed):
+            if not well_named(name, allowed) and not spoken_for(tree, source, name):
                 line = next((n for n, text in enumerate(tree.lines(source), 1) if re.search(rf"\b{re.escape(name)}\b", text)), 1)
                 want = " or ".join(p + "_" for p in allowed[:-1] if p)
                 found.append(Finding("exported", source, line, name, f"{name} is exported and does not begin with {want}"))
