@@ -387,8 +387,10 @@ class House:
 
     def groups(self):
         """The cgroups of this house's leases."""
-        name = "emu-" + os.path.basename(self.dir).split(".")[-1]
-        found = []
+        h = 0xCBF29CE484222325  # FNV-1a of the state folder, as fettad names them
+        for byte in self.state.encode():
+            h = (h ^ byte) * 0x100000001B3 % (1 << 64)
+        name, found = f"emu-{h:016x}.", []
         for at, folders, _ in os.walk("/sys/fs/cgroup"):
             if os.path.basename(at) == "fetta":
                 found += [os.path.join(at, f) for f in folders if f.startswith(name)]

@@ -13,6 +13,7 @@ def grant_and_end():
         lease = job.lease()
         same(lease["state"], "active")
         same((lease["mine"], lease["command"], lease["count"], lease["kind"]), (True, "train.py", 1, "gi"))
+        same(len(h.groups()), int(lease["confined"]), "cgroups of the lease")
         slice_ = lease["slices"][0]
         same((slice_["profile"], slice_["compute"], slice_["sms"]), ("1g.10gb", 1, 14))
         there = h.instances()
