@@ -17,7 +17,8 @@
         kept;           \
     })
 
-/* Closes `fd` if it is not -1 and returns -1, so that `fd = fd_close(fd)` reads well. Keeps errno. */
+/* Closes `fd` if it is not -1 and returns -1, so that `fd = fd_close(fd)` reads well. Keeps
+ * errno. fd_close_at does it to a variable, for AUTO_FD. */
 int fd_close(int fd);
 void fd_close_at(int *fd);
 

@@ -10,6 +10,8 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LO
  * stderr is the journal (JOURNAL_STREAM is set). */
 void log_init(const char *program, enum log_level most);
 
+/* One line of printf text without its newline; dropped if less important than log_init's `most`.
+ * Control bytes in the text become '?', and what is beyond 1 KiB is cut. Cannot fail. */
 FORMAT(2, 3) void log_line(enum log_level level, const char *fmt, ...);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

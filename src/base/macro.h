@@ -8,7 +8,7 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* Runs f(&variable) when the variable leaves its scope. Always initialise it where it is declared. */
+/* Runs f(&variable) when the variable leaves its scope. Initialise it where it is declared. */
 #define CLEANUP(f) __attribute__((cleanup(f)))
 
 /* A local that frees itself with free(3). */
@@ -22,4 +22,5 @@
         kept;                    \
     })
 
+/* What AUTO_FREE runs: frees the pointer that is stored at this address. */
 void macro_free(void *pointer_to_pointer);

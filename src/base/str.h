@@ -16,6 +16,8 @@ struct str {
 /* A local string that frees itself: AUTO_STR struct str s = {0}; */
 #define AUTO_STR CLEANUP(str_done)
 
+/* Append a text, exactly `n` bytes, or formatted text; after a failure they do nothing. str_done
+ * frees the text and makes *s an empty string again. */
 void str_add(struct str *s, const char *text);
 void str_add_n(struct str *s, const char *bytes, size_t n);
 FORMAT(2, 3) void str_addf(struct str *s, const char *fmt, ...);

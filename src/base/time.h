@@ -19,6 +19,7 @@
 
 enum { TIME_TEXT = 32 };
 
+/* Now: since boot, and since the epoch. */
 int64_t time_boot(void);
 int64_t time_wall(void);
 

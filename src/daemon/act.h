@@ -3,4 +3,5 @@
 
 #include "daemon/daemon.h"
 
+/* Carries out one action of a committed step. What fails comes back to the engine as an event. */
 void act_do(struct daemon *d, const struct action *a);

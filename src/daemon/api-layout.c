@@ -1,7 +1,8 @@
 /* Layouts as NVIDIA's mig-parted writes them: a list of specs, a later match overrides.
  *
- * mig-parted compares counts of profiles per GPU and clears a GPU before it builds; fetta keeps what
- * already stands in the right number and touches only the rest, and never a leased slice unasked. */
+ * mig-parted compares counts of profiles per GPU and clears a GPU before it builds; fetta keeps
+ * what already stands in the right number and touches only the rest, and never a leased slice
+ * unasked. */
 #include "base/str.h"
 #include "daemon/call.h"
 #include "daemon/turn.h"
@@ -81,39 +82,51 @@ static int want_profiles(const struct field_at *at, const struct board *b, uint3
     return 0;
 }
 
-static int read_spec(struct daemon *d, const struct field_at *at, json_t *spec,
+/* One entry of the list: which GPUs, and what is to be on each of them. */
+struct spec {
+    json_t *filter, *devices, *profiles;
+    bool enabled;
+};
+
+static int read_spec(struct daemon *d, const struct field_at *at, json_t *from, struct spec *ret,
+                     struct error *err)
+{
+    *ret = (struct spec){0};
+    const struct field fields[] = {
+        {"device-filter", FIELD_ANY, &ret->filter},
+        {"devices", FIELD_ANY, &ret->devices, .required = true},
+        {"mig-enabled", FIELD_BOOL, &ret->enabled, .required = true},
+        {"mig-devices", FIELD_OBJECT, &ret->profiles},
+    };
+    int r = field_read(at, from, fields, ARRAY_LEN(fields), err);
+    if (r == 0)
+        r = check_devices(d, at, ret->devices, err);
+    if (r == 0 && ret->enabled && !ret->profiles)
+        r = field_error(at, err,
+                        "mig-devices is required when mig-enabled is true ({} is allowed)");
+    if (r == 0 && !ret->enabled && json_object_size(ret->profiles) > 0)
+        r = field_error(at, err, "mig-devices must be empty when mig-enabled is false");
+    return r;
+}
+
+/* Puts the spec over what earlier ones want. "all" passes over GPUs without MIG. */
+static int want_spec(struct daemon *d, const struct field_at *at, const struct spec *s,
                      struct want wants[MACHINE_GPUS], struct error *err)
 {
-    json_t *filter = NULL, *devices = NULL, *profiles = NULL;
-    bool enabled = false;
-    const struct field fields[] = {
-        {"device-filter", FIELD_ANY, &filter},
-        {"devices", FIELD_ANY, &devices, .required = true},
-        {"mig-enabled", FIELD_BOOL, &enabled, .required = true},
-        {"mig-devices", FIELD_OBJECT, &profiles},
-    };
-    int r = field_read(at, spec, fields, ARRAY_LEN(fields), err);
-    if (r == 0)
-        r = check_devices(d, at, devices, err);
-    if (r == 0 && enabled && !profiles)
-        r = field_error(at, err, "mig-devices is required when mig-enabled is true ({} is allowed)");
-    if (r == 0 && !enabled && json_object_size(profiles) > 0)
-        r = field_error(at, err, "mig-devices must be empty when mig-enabled is false");
+    int r = 0;
     for (unsigned i = 0; r == 0 && i < d->machine->gpu_n; i++) {
         const struct machine_gpu *g = &d->machine->gpus[i];
         const struct board *b = &d->machine->boards[g->board];
-        struct want *w = &wants[i];
-        if (!device_matches(devices, g->index) || !filter_matches(filter, b))
+        if (!device_matches(s->devices, g->index) || !filter_matches(s->filter, b))
             continue;
-        bool all = json_is_string(devices);
-        if (b->memory_slices == 0 && enabled && !all)
+        if (b->memory_slices == 0 && s->enabled && !json_is_string(s->devices))
             return field_error(at, err, "GPU %u (%s) has no MIG", g->index, b->name);
         if (b->memory_slices == 0)
             continue;
-        w->named = true;
-        w->mig = enabled;
-        if (profiles)
-            r = want_profiles(at, b, g->index, profiles, w, err);
+        wants[i].named = true;
+        wants[i].mig = s->enabled;
+        if (s->profiles)
+            r = want_profiles(at, b, g->index, s->profiles, &wants[i], err);
     }
     return r;
 }
@@ -135,7 +148,7 @@ static bool place_all(const struct board *b, uint8_t count[BOARD_PROFILES], stru
         return true;
     slices starts = layout_fits(b, l, widest);
     count[widest]--;
-    /* High starts first: the last memory slice has no compute of its own, a wide profile uses it. */
+    /* High starts first: the last memory slice has no compute of its own, wide profiles use it. */
     for (int s = 15; s >= 0; s--) {
         if (!(starts >> s & 1))
             continue;
@@ -259,7 +272,7 @@ static int plan_gpu(struct call *c, unsigned i, const struct want *w, const stru
     return o->assert_ ? 0 : turn_check(d, ret, err);
 }
 
-/* Plans every named GPU before the first is touched: all of it is possible, or none of it is done. */
+/* Plans every named GPU before the first is touched: all of it is possible, or none is done. */
 static int apply_all(struct call *c, const struct want *wants, const struct options *o,
                      json_t *list, bool *changed, struct error *err)
 {
@@ -299,7 +312,10 @@ int call_layout(struct call *c, struct error *err)
         r = call_need_operator(c, "apply layouts", err);
     for (size_t i = 0; r == 0 && i < json_array_size(specs); i++) {
         struct field_at one = field_index(&at, specs, i);
-        r = read_spec(d, &one, json_array_get(specs, i), wants, err);
+        struct spec s;
+        r = read_spec(d, &one, json_array_get(specs, i), &s, err);
+        if (r == 0)
+            r = want_spec(d, &one, &s, wants, err);
     }
     if (r < 0)
         return r;
@@ -358,13 +374,17 @@ static json_t *spec_of(const struct board *b, const struct gpu *g)
                      devices);
 }
 
+static bool same_member(const json_t *a, const json_t *b, const char *key)
+{
+    return json_equal(json_object_get(a, key), json_object_get(b, key));
+}
+
 /* Adds the GPU to an equal spec that is there, or as a new one. */
 static void merge_spec(json_t *specs, json_t *spec, uint32_t index)
 {
     for (size_t i = 0; i < json_array_size(specs); i++) {
         json_t *one = json_array_get(specs, i);
-        if (!json_equal(json_object_get(one, "mig-devices"), json_object_get(spec, "mig-devices")) ||
-            !json_equal(json_object_get(one, "mig-enabled"), json_object_get(spec, "mig-enabled")))
+        if (!same_member(one, spec, "mig-devices") || !same_member(one, spec, "mig-enabled"))
             continue;
         (void)json_array_append_new(json_object_get(one, "devices"), json_integer(index));
         json_decref(spec);

@@ -1,4 +1,5 @@
 /* Leases over HTTP: ask, look, end, extend, join. */
+#include "base/fd.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "daemon/bind.h"
@@ -11,27 +12,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* While it waits, a request lives with whoever asked, whatever it is bound to later. */
+static int hold_asker(const struct call *c, int *ret_pidfd, struct error *err)
+{
+    struct proc_id asker = {.pid = c->who.pid, .uid = c->who.uid};
+    int r = proc_identify(c->who.pid, &asker, err);
+    if (r == 0)
+        r = proc_open_pidfd(&asker, ret_pidfd, err);
+    if (r == 0 && asker.uid != c->who.uid)
+        r = error_set(err, ERROR_NO_PERMISSION, "process %d changed its user while asking",
+                      asker.pid);
+    return r;
+}
+
 int call_ask(struct call *c, struct error *err)
 {
     struct daemon *d = c->daemon;
     struct event e;
     struct ask_text text;
-    int pidfd = -1;
+    AUTO_FD int pidfd = -1;
     if (d->turn.failed)
         return error_set(err, ERROR_STORE,
                          "no new leases: the state cannot be written (is the disk full?); running "
                          "ones are not touched");
     int r = ask_read(c, &e, &text, err);
-    struct lease *l = &e.ask.lease;
-    struct proc_id asker = {.pid = c->who.pid, .uid = c->who.uid};
-    /* While it waits, a request lives with whoever asked, whatever it is bound to later. */
     if (r == 0)
-        r = proc_identify(c->who.pid, &asker, err);
-    if (r == 0)
-        r = proc_open_pidfd(&asker, &pidfd, err);
-    if (r == 0 && asker.uid != c->who.uid)
-        r = error_set(err, ERROR_NO_PERMISSION, "process %d changed its user while asking",
-                      asker.pid);
+        r = hold_asker(c, &pidfd, err);
     uint32_t next = world_next_id(d->world);
     if (r == 0)
         r = turn_event(d, &e, &c->lease, err);
@@ -39,14 +45,10 @@ int call_ask(struct call *c, struct error *err)
     if (r == 0 && fresh &&
         (r = notes_add(d, c->lease, text.asked_for, text.command, text.door, err)) < 0)
         turn_fail(d, err);
-    if (r < 0) {
-        (void)close(pidfd);
+    if (r < 0)
         return r;
-    }
-    if (fresh && l->bind != BIND_KEY)
-        binds_watch(d, c->lease, pidfd);
-    else
-        (void)close(pidfd);
+    if (fresh && e.ask.lease.bind != BIND_KEY)
+        binds_watch(d, c->lease, STEAL_FD(pidfd));
     c->asks = fresh && !text.async;
     c->wait = text.async ? CALL_PLACED : CALL_GRANTED;
     turn_touch(d);

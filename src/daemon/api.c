@@ -83,8 +83,9 @@ int call_lease(const struct call *c, bool change, const struct lease **ret, stru
 {
     const struct lease *l = world_lease(c->daemon->world, c->id);
     if (!l)
-        return error_set(err, ERROR_NOT_FOUND, "there is no live lease %u; 'fetta lease list --all' "
-                         "shows ended ones", c->id);
+        return error_set(err, ERROR_NOT_FOUND,
+                         "there is no live lease %u; 'fetta lease list --all' shows ended ones",
+                         c->id);
     if (change && l->asker_uid != c->who.uid && !c->who.operator_)
         return error_set(err, ERROR_NO_PERMISSION, "lease %u is another user's; its owner and "
                          "operators may change it", c->id);
@@ -435,7 +436,8 @@ void api_fail_all(struct daemon *d, const struct error *why)
         return;
     for (struct call *c = d->api->first; c; c = next) {
         next = c->next;
-        if (c->wait == CALL_COMMIT || c->wait == CALL_PLACED || (c->wait == CALL_GRANTED && c->asks))
+        if (c->wait == CALL_COMMIT || c->wait == CALL_PLACED ||
+            (c->wait == CALL_GRANTED && c->asks))
             call_answer_error(c, why);
     }
 }

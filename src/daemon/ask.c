@@ -66,7 +66,8 @@ static int no_gpu(struct daemon *d, struct error *err)
                          "types 'fetta manage all', 'fetta status' shows what is on them now",
                          present);
     return error_set(err, ERROR_NEVER,
-                     "no GPU on this machine (%s); without one, try 'fetta emulate dgx-a100 -- CMD'",
+                     "no GPU on this machine (%s); without one, try "
+                     "'fetta emulate dgx-a100 -- CMD'",
                      driver_trouble(d)[0] ? driver_trouble(d) : "the driver shows none");
 }
 
@@ -200,27 +201,34 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
                      (double)b->bytes / (1 << 30), ppt, largest);
 }
 
-static int read_wish(struct call *c, const struct body *b, struct lease *l, struct ask_text *t,
-                     struct error *err)
+/* The wish as lists and history show it to people. */
+static void describe_wish(const struct body *b, struct ask_text *t)
 {
-    int ways = (b->profile != NULL) + (b->bytes != 0 || b->compute != NULL) + (b->gpus != 0);
-    if (ways != 1)
-        return error_set(err, ERROR_INVALID,
-                         "say what is wanted in one way: a profile, or memory and compute, or gpus");
-    memset(l->profile_on, BOARD_NO_PROFILE, sizeof l->profile_on);
-    l->kind = b->gpus ? SLICE_WHOLE : SLICE_GI;
-    l->count = (uint8_t)(b->gpus ? b->gpus : b->count);
-    if (b->gpus && b->count != 1)
-        return error_set(err, ERROR_INVALID, "count goes with slices; gpus says how many GPUs");
     if (b->gpus)
-        (void)snprintf(t->asked_for, sizeof t->asked_for, "%d GPU%s", l->count,
-                       l->count > 1 ? "s" : "");
+        (void)snprintf(t->asked_for, sizeof t->asked_for, "%d GPU%s", (uint8_t)b->gpus,
+                       b->gpus > 1 ? "s" : "");
     else if (b->profile)
         (void)snprintf(t->asked_for, sizeof t->asked_for, "%s", b->profile);
     else
         (void)snprintf(t->asked_for, sizeof t->asked_for, "%.4g GiB%s%s",
                        (double)b->bytes / (1 << 30), b->compute ? ", compute " : "",
                        b->compute ? b->compute : "");
+}
+
+static int read_wish(struct call *c, const struct body *b, struct lease *l, struct ask_text *t,
+                     struct error *err)
+{
+    int ways = (b->profile != NULL) + (b->bytes != 0 || b->compute != NULL) + (b->gpus != 0);
+    if (ways != 1)
+        return error_set(err, ERROR_INVALID,
+                         "say what is wanted in one way: a profile, or memory and compute, or "
+                         "gpus");
+    memset(l->profile_on, BOARD_NO_PROFILE, sizeof l->profile_on);
+    l->kind = b->gpus ? SLICE_WHOLE : SLICE_GI;
+    l->count = (uint8_t)(b->gpus ? b->gpus : b->count);
+    if (b->gpus && b->count != 1)
+        return error_set(err, ERROR_INVALID, "count goes with slices; gpus says how many GPUs");
+    describe_wish(b, t);
     int r = no_gpu(c->daemon, err);
     if (r == 0 && b->profile)
         r = resolve_name(c->daemon, b->profile, l, err);
@@ -243,7 +251,8 @@ static int read_place(struct call *c, const struct body *b, struct lease *l, str
     if (r < 0)
         return r;
     if (__builtin_popcountll(slots) != 1)
-        return error_set(err, ERROR_INVALID, "gpu names one GPU by index or UUID, not '%s'", b->gpu);
+        return error_set(err, ERROR_INVALID, "gpu names one GPU by index or UUID, not '%s'",
+                         b->gpu);
     l->gpu = (int16_t)__builtin_ctzll(slots);
     return 0;
 }
@@ -285,6 +294,42 @@ static int bind_to_text(struct call *c, struct lease *l, enum bind_kind kind, co
     return r < 0 ? r : store_intern(c->daemon->store, text, &l->bind_ref, err);
 }
 
+static int bind_to_session(struct call *c, struct lease *l, struct error *err)
+{
+    int session = proc_session(c->who.pid);
+    l->bind_ref = session > 0 ? (uint32_t)session : 0;
+    return session > 0 ? 0 : error_set(err, ERROR_INVALID, "the caller has no session");
+}
+
+/* The words that stand alone. */
+static int bind_to_word(struct call *c, const struct body *b, struct lease *l, const char *word,
+                        struct error *err)
+{
+    static const struct {
+        const char *word;
+        enum bind_kind kind;
+    } words[] = {
+        {"pid", BIND_PID},         {"lease", BIND_LEASE}, {"user", BIND_USER},
+        {"session", BIND_SESSION}, {"none", BIND_NONE},
+    };
+    size_t i = 0;
+    while (i < ARRAY_LEN(words) && strcmp(word, words[i].word) != 0)
+        i++;
+    if (i == ARRAY_LEN(words))
+        return error_set(err, ERROR_INVALID,
+                         "bind: '%s' is none of user, session, pid, pid:N, cgroup:PATH, key:NAME, "
+                         "lease, none",
+                         word);
+    l->bind = words[i].kind;
+    l->tree = l->bind == BIND_PID || l->bind == BIND_LEASE;
+    if (l->bind == BIND_SESSION)
+        return bind_to_session(c, l, err);
+    if (l->bind == BIND_NONE && b->for_ns == 0)
+        return error_set(err, ERROR_INVALID,
+                         "a lease bound to nothing needs an end; add --for, such as --for 2h");
+    return 0;
+}
+
 static int read_bind(struct call *c, const struct body *b, struct lease *l, struct error *err)
 {
     const char *bind = b->bind ? b->bind : "pid";
@@ -293,11 +338,6 @@ static int read_bind(struct call *c, const struct body *b, struct lease *l, stru
     int r = bind_to_pid(c, l, c->who.pid, err);
     if (r < 0)
         return r;
-    if (strcmp(bind, "pid") == 0 || strcmp(bind, "lease") == 0) {
-        l->bind = bind[0] == 'l' ? BIND_LEASE : BIND_PID;
-        l->tree = true;
-        return 0;
-    }
     if (strncmp(bind, "pid:", 4) == 0) {
         char *end;
         long pid = strtol(bind + 4, &end, 10);
@@ -309,26 +349,7 @@ static int read_bind(struct call *c, const struct body *b, struct lease *l, stru
         return bind_to_text(c, l, BIND_CGROUP, bind + 7, err);
     if (strncmp(bind, "key:", 4) == 0)
         return bind_to_text(c, l, BIND_KEY, bind + 4, err);
-    if (strcmp(bind, "user") == 0) {
-        l->bind = BIND_USER;
-        return 0;
-    }
-    if (strcmp(bind, "session") == 0) {
-        int session = proc_session(c->who.pid);
-        l->bind = BIND_SESSION;
-        l->bind_ref = session > 0 ? (uint32_t)session : 0;
-        return session > 0 ? 0 : error_set(err, ERROR_INVALID, "the caller has no session");
-    }
-    if (strcmp(bind, "none") != 0)
-        return error_set(err, ERROR_INVALID,
-                         "bind: '%s' is none of user, session, pid, pid:N, cgroup:PATH, key:NAME, "
-                         "lease, none",
-                         bind);
-    l->bind = BIND_NONE;
-    if (b->for_ns == 0)
-        return error_set(err, ERROR_INVALID,
-                         "a lease bound to nothing needs an end; add --for, such as --for 2h");
-    return 0;
+    return bind_to_word(c, b, l, bind, err);
 }
 
 static int read_key(struct call *c, const struct body *b, struct lease *l, struct error *err)

@@ -1,4 +1,4 @@
-/* The life of a lease's processes, from the pidfd of who asked to the proof that nothing is left. */
+/* The life of a lease's processes, from the pidfd of who asked to the proof that none is left. */
 #include "daemon/bind.h"
 
 #include "base/fd.h"
@@ -340,7 +340,7 @@ static void hear_processes(struct bound *b, const struct lease *l, unsigned slot
         if (!on_slice(l, slot, &list[i]))
             continue;
         b->driver_busy = true;
-        /* It escaped every other way of finding it, but the driver sees it on a slice that is ours. */
+        /* It escaped every other way of finding it, but the driver sees it on a slice of ours. */
         if (proc_identify((int)list[i].pid, &id, &err) == 0)
             (void)proc_signal(&id, b->hard ? SIGKILL : SIGTERM, &err);
     }

@@ -1,13 +1,15 @@
 /* What leases live with, and how their processes are found, told and ended.
  *
- * Per live lease one `struct bound`: the pidfd of the process it is bound to (while it waits: of the
- * process that asked), its cgroup where fettad may make one, and what was found left behind. */
+ * Per live lease one `struct bound`: the pidfd of the process it is bound to (while it waits: of
+ * the process that asked), its cgroup where fettad may make one, and what was found left behind. */
 #pragma once
 
 #include "daemon/daemon.h"
 #include "device/device.h"
 #include "proc/proc.h"
 
+/* binds_init before any other; NO_MEMORY. Without cgroups of its own fettad goes on and says so.
+ * binds_done ends no process: leases outlive the daemon. */
 int binds_init(struct daemon *d, struct error *err);
 void binds_done(struct daemon *d);
 
@@ -24,6 +26,7 @@ void binds_grant(struct daemon *d, uint32_t lease);
 /* Adds a process to a live lease. IO or UNSUPPORTED say why not. */
 int binds_attach(struct daemon *d, uint32_t lease, const struct proc_id *who, struct error *err);
 
+/* Sends `sig` to every process of a live lease; does nothing for one that is over. */
 void binds_signal(struct daemon *d, uint32_t lease, int sig);
 
 /* SIGTERM, or SIGKILL if `hard`, to every process of the lease; EMPTY is reported when none is left
@@ -37,4 +40,5 @@ void binds_ended(struct daemon *d, uint32_t lease);
 void binds_processes(struct daemon *d, unsigned slot, int code, const struct device_process *list,
                      size_t n);
 
+/* Whether the lease's processes are kept in a cgroup of its own, which none can leave unseen. */
 bool binds_confined(const struct daemon *d, uint32_t lease);

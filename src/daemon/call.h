@@ -44,7 +44,8 @@ void call_answer_error(struct call *c, const struct error *err);
 /* The call answers {"changed": true, ...} or `reply` once this turn is durable. */
 int call_after_commit(struct call *c, json_t *reply);
 
-/* -ERROR_NO_PERMISSION unless the caller is an operator; `what` finishes "only operators may ...". */
+/* -ERROR_NO_PERMISSION unless the caller is an operator; `what` finishes "only operators may
+ * ...". */
 int call_need_operator(const struct call *c, const char *what, struct error *err);
 
 /* The live lease of the path, for its owner or an operator when `change`. */
@@ -57,7 +58,8 @@ call_handler call_ask, call_list, call_show, call_end, call_end_by_key, call_ext
     call_exit, call_card, call_explain, call_status, call_layout_show, call_layout, call_dynamic,
     call_drain, call_manage, call_pool, call_reload, call_events;
 
-/* Reads the body of an ask into an event; fills `asked_for` for people and `hint`. Also for explain. */
+/* Reads the body of an ask into an event; fills `asked_for` for people and `hint`. Also for
+ * explain. */
 struct ask_text {
     char asked_for[96];
     const char *command, *door;

@@ -232,6 +232,17 @@ static int read_manage(const struct field_at *root, const json_t *tree, const js
     return 0;
 }
 
+/* A house with a longest lease has a default that keeps it. */
+static int settle_default_for(const struct field_at *root, const json_t *tree, struct policy *p,
+                              struct error *err)
+{
+    struct field_at at = field_key(root, tree, "default_for");
+    if (p->default_for > p->max_for && p->default_for != TIME_NEVER)
+        return field_error(&at, err, "the default is longer than max_for");
+    p->default_for = MIN(p->default_for, p->max_for);
+    return 0;
+}
+
 static int read_tree(const char *path, const struct yaml *y, struct config *c, struct error *err)
 {
     struct field_at root = {.what = path, .marks = &y->marks};
@@ -264,6 +275,8 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
     c->policy.queue_max = (uint32_t)queue_max;
     if (warm)
         r = read_warm(&root, y->root, warm, &c->policy.warm_reuse, err);
+    if (r == 0)
+        r = settle_default_for(&root, y->root, &c->policy, err);
     if (r == 0 && manage)
         r = read_manage(&root, y->root, manage, c, err);
     if (r == 0 && operators)
@@ -272,13 +285,6 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
         r = read_pools(&root, y->root, pools, c, err);
     if (r == 0 && quotas)
         r = read_quotas(&root, y->root, quotas, c, err);
-    if (r == 0 && c->policy.default_for > c->policy.max_for &&
-        c->policy.default_for != TIME_NEVER) {
-        struct field_at at = field_key(&root, y->root, "default_for");
-        return field_error(&at, err, "the default is longer than max_for");
-    }
-    /* A house with a longest lease has a default that keeps it. */
-    c->policy.default_for = MIN(c->policy.default_for, c->policy.max_for);
     return r;
 }
 

@@ -41,6 +41,7 @@ int config_read(const char *path, bool may_miss, struct config *ret, struct erro
 /* Checks that GPU indices of the configuration exist among `gpu_n` GPUs. */
 int config_check_gpus(const struct config *c, unsigned gpu_n, struct error *err);
 
+/* Whether the GPU of this index is fetta's, and what it may become. */
 bool config_manages(const struct config *c, unsigned index);
 enum pool config_pool(const struct config *c, unsigned index);
 

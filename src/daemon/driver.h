@@ -6,6 +6,8 @@
 #include "daemon/daemon.h"
 #include "device/device.h"
 
+/* Starts looking at the machine; NO_MEMORY or IO. A driver that is away is no error: it is asked
+ * again. driver_stop ends the workers, at most 0.1 s each for a stuck one. */
 int driver_start(struct daemon *d, struct error *err);
 void driver_stop(struct daemon *d);
 

@@ -4,8 +4,8 @@
 #include "daemon/daemon.h"
 #include "proc/proc.h"
 
-/* Appends the lease's processes but not `except` (fetta itself where it stays as parent). A confined
- * lease has exactly its cgroup `dir`. Elsewhere: descendants of the bound process if the lease says
- * so, and every process of its owner that carries its number in the environment. */
+/* Appends the lease's processes. A confined lease has exactly its cgroup `dir`. Elsewhere:
+ * descendants of the bound process if the lease says so, and every process of its owner that
+ * carries its number in the environment. */
 void gather_processes(struct daemon *d, const struct lease *l, const char *dir,
                       struct proc_list *ret);

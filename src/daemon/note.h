@@ -19,5 +19,6 @@ int notes_add(struct daemon *d, uint32_t lease, const char *asked_for, const cha
 /* The note of a live lease, read back from the store if need be; never NULL. */
 const struct note *notes_get(struct daemon *d, uint32_t lease);
 
+/* Forgets one lease's note, or all of them; the store keeps the texts. */
 void notes_drop(struct daemon *d, uint32_t lease);
 void notes_done(struct daemon *d);

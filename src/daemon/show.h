@@ -23,6 +23,7 @@ json_t *show_past(struct daemon *d, const struct store_past *p, const struct vie
  * `hide_owners` nobody's name is in it. */
 json_t *show_status(struct daemon *d, bool hide_owners);
 
+/* Why a request gets no place now, GPU by GPU, and what would help. */
 json_t *show_explanation(struct daemon *d, const struct lease *ask,
                          const struct explanation *x);
 

@@ -3,6 +3,7 @@
 
 #include "daemon/daemon.h"
 
+/* Prepares the turns of d->loop; -ERROR_IO without a timer. turn_done commits what is open. */
 int turn_init(struct daemon *d, struct error *err);
 void turn_done(struct daemon *d);
 
@@ -17,7 +18,8 @@ int turn_check(struct daemon *d, struct event *e, struct error *err);
 /* The same for events nobody waits for: a refusal is logged. */
 void turn_post(struct daemon *d, struct event *e);
 
-/* Opens the transaction if none is open, so that texts are written with the decision they belong to. */
+/* Opens the transaction if none is open, so that texts are written with the decision they belong
+ * to. */
 int turn_open(struct daemon *d, struct error *err);
 
 /* Asks for a commit at the end of this turn although no event may have changed anything. */

@@ -203,7 +203,8 @@ static void release(struct server *s)
  * moment are one answer. */
 static int serve_wait(struct server *s, struct worker_answer *a, struct error *err)
 {
-    /* The first answer says that events are being heard from now on: who looks after it misses none. */
+    /* The first answer says that events are being heard from now on: who looks after it misses
+     * none. */
     for (int timeout = 0;; timeout = WAIT_MS) {
         int r = s->device->ops->wait(s->device, timeout, &a->err);
         for (int i = 0; r == 1 && i < DRAIN; i++)

@@ -29,11 +29,15 @@ const struct lease *draft_lease(const struct draft *d, uint32_t id);
 struct lease *draft_lease_edit(struct draft *d, uint32_t id); /* it must exist; counts a revision */
 struct lease *draft_lease_new(struct draft *d, uint32_t id);
 
+/* The row of that kind and number under change, zeroed if this step had not touched it; never
+ * NULL. */
 struct change *draft_change(struct draft *d, enum change_kind kind, uint32_t id);
+/* The policy now in force; where things fit on a GPU of this kind; its board. Never NULL. */
 const struct policy *draft_policy(const struct draft *d);
 const struct fit *draft_fit(const struct draft *d, const struct gpu *g);
 const struct board *draft_board(const struct draft *d, const struct gpu *g);
 
+/* Adds an action for after the commit; the caller fills the rest of it. */
 struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lease, unsigned gpu);
 
 /* Walks every live lease with its changes, in order of id but for those of this step alone. */

@@ -71,6 +71,7 @@ struct outcome {
     uint64_t *row_keys;
 };
 
+/* Frees everything and leaves an empty outcome, which may be used again. */
 void outcome_done(struct outcome *o);
 
 /* Forgets the content, keeps the memory. */

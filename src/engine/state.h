@@ -59,6 +59,9 @@ struct world {
 /* Row of a lease, STATE_NONE if it is not live. */
 uint32_t state_row(const struct world *w, uint32_t id);
 
+/* Chains of up to `items` items, numbered from 0; false without memory (then too, state_chain_done
+ * frees what there is). An item must be in no chain when it is added; dropping one that is in none
+ * does nothing. */
 bool state_chain_init(struct state_chain *c, size_t items);
 void state_chain_done(struct state_chain *c);
 void state_chain_add(struct state_chain *c, uint32_t item, uint64_t key);
@@ -66,12 +69,15 @@ void state_chain_drop(struct state_chain *c, uint32_t item);
 /* First and next item whose key has the hash of `key` (others may be among them); STATE_NONE. */
 uint32_t state_chain_first(const struct state_chain *c, uint64_t key);
 
+/* A heap of up to `items` items; false without memory, as above. state_heap_set puts an item in,
+ * moves it, or takes it out when `due` (boot time, ns) is TIME_NEVER. */
 bool state_heap_init(struct state_heap *h, size_t items);
 void state_heap_done(struct state_heap *h);
 void state_heap_set(struct state_heap *h, uint32_t item, int64_t due);
 /* Items due at or before `now`, at most `max`, in order of item. */
 size_t state_heap_due(const struct state_heap *h, int64_t now, uint32_t *ret, size_t max);
 
+/* The key of an owner's leases. */
 uint64_t state_owner_key(struct owner o);
 /* The key of idle instances that a holder may take as they are; unused ones have `used` false. */
 uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,

@@ -15,6 +15,7 @@ struct rig {
     struct action ops[1024]; /* asked of the hardware, not answered yet */
 };
 
+/* An empty world with every GPU of the machine in it, managed; rig_done frees it. */
 struct rig rig_new(const char *machine);
 void rig_done(struct rig *r);
 
@@ -35,6 +36,7 @@ void rig_give_back(struct rig *r, uint32_t id);              /* end and empty */
 int rig_tick(struct rig *r, int64_t ns);                     /* time passes, then a tick */
 int rig_look(struct rig *r, unsigned slot, struct event *e); /* fills e from the world; 0 */
 
+/* The lease as it stands; NULL if it is not live. */
 const struct lease *rig_lease(const struct rig *r, uint32_t id);
 /* Actions of that kind in the last step. */
 size_t rig_count(const struct rig *r, enum action_kind kind);

@@ -50,6 +50,7 @@ struct layout view_layout(const struct gpu *g, bool soft, slices avoid);
 /* The slices of idle instances that may go. */
 slices view_soft_slices(const struct gpu *g);
 
+/* The best place for what is wanted on this GPU, `f` being of its board; rank VIEW_NONE if none. */
 struct view_place view_place(const struct gpu *g, const struct fit *f,
                              const struct view_want *want);
 
@@ -62,6 +63,7 @@ unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row,
 /* Whether that holder may have this seat as it is. */
 bool view_seat_warm(const struct seat *s, const struct view_want *want);
 
+/* The memory slices a seat lies on. */
 slices view_seat_span(const struct seat *s);
 
 /* Whether a stranger's instance stands where this seat was being made. */

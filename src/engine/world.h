@@ -81,6 +81,9 @@ struct world; /* rows are reached through the functions below */
 struct world *world_new(size_t gpu_max, size_t lease_max);
 struct world *world_free(struct world *w);
 
+/* Rows and numbers as they are now. Slots are 0..world_gpu_n-1, with gaps; boards
+ * 0..world_board_n-1; world_next_id is the id the next new lease gets. Addresses stay valid until
+ * the next world_apply. */
 size_t world_gpu_n(const struct world *w);
 const struct gpu *world_gpu(const struct world *w, unsigned slot);      /* NULL if there is none */
 const struct board *world_board(const struct world *w, unsigned board); /* NULL if there is none */

@@ -15,6 +15,7 @@ struct owner {
     uint32_t id; /* uid, or the interned name's number */
 };
 
+/* Whether both are the same user or the same name. */
 bool owner_equal(struct owner a, struct owner b);
 
 /* Checks the text of a named owner: PREFIX:NAME with prefix [a-z]{1,16}, not "uid", and name of

@@ -257,7 +257,8 @@ TEST(the_driver_would_choose_the_same_starts)
         check_log(&rows[i]);
 }
 
-/* On every built-in board the starts or the media engines say the same; a driver may report less. */
+/* On every built-in board the starts or the media engines say the same; a driver may report
+ * less. */
 TEST(max_holds_even_where_the_slices_are_free)
 {
     struct board b = *board_find("a100-40");

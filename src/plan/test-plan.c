@@ -92,6 +92,18 @@ TEST(a_layout_that_cannot_stand_is_refused_with_the_place)
     CHECK_INT(reshape_check(b, &bad, &err), ==, -ERROR_INVALID);
 }
 
+/* What still stands just after `t`. */
+static struct layout layout_after(const struct board *b, const struct reshape_stay *stays,
+                                  unsigned n, int64_t t)
+{
+    struct layout l = {0};
+    for (unsigned i = 0; i < n; i++) {
+        if (stays[i].gone > t)
+            layout_add(b, &l, (struct placement){stays[i].profile, stays[i].start});
+    }
+    return l;
+}
+
 /* Layouts at every instant, tried one after the other. */
 TEST(the_earliest_instant_is_the_first_that_fits)
 {
@@ -115,11 +127,7 @@ TEST(the_earliest_instant_is_the_first_that_fits)
         slices starts, expected = 0;
         int64_t first = INT64_MAX;
         for (int64_t t = 2; t < 12 && first == INT64_MAX; t++) {
-            struct layout then = {0};
-            for (unsigned i = 0; i < n; i++) {
-                if (stays[i].gone > t)
-                    layout_add(b, &then, (struct placement){stays[i].profile, stays[i].start});
-            }
+            struct layout then = layout_after(b, stays, n, t);
             expected = layout_fits(b, &then, profile);
             if (expected)
                 first = t;

@@ -334,7 +334,8 @@ static int tell(struct memory *m, const struct past *from, struct past_boards *p
         places->of_gpu[i] = m->has_gpu[i] ? m->gpus[i].board : MACHINE_BOARDS;
     memcpy(places->boards, m->boards, sizeof(m->boards));
     p.slices = past_slices(&p.lease, places);
-    int result = p.command && p.profile && p.slices && p.left_behind ? visit(&p, arg) : no_memory(err);
+    bool whole = p.command && p.profile && p.slices && p.left_behind;
+    int result = whole ? visit(&p, arg) : no_memory(err);
     store_past_done(&p);
     return result;
 }

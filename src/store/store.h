@@ -45,7 +45,8 @@ int store_write(struct store *s, const struct changes *c, int64_t wall, struct e
 int store_set_boot(struct store *s, const char *boot_id, struct error *err);
 int store_set_text(struct store *s, const struct store_text *t, struct error *err);
 int store_set_exit(struct store *s, uint32_t lease, int status, struct error *err);
-/* What had to be ended after the lease's command: lines of "PID NAME". NOT_FOUND as store_set_exit. */
+/* What had to be ended after the lease's command: lines of "PID NAME". NOT_FOUND as
+ * store_set_exit. */
 int store_set_left(struct store *s, uint32_t lease, const char *lines, struct error *err);
 int store_audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                 struct error *err);
