@@ -115,7 +115,7 @@ static void measure(unsigned n, const char *state, unsigned rounds)
     struct fleet f = fleet_new(n, state);
     int64_t *took = calloc(rounds, sizeof *took);
     char name[64];
-    volatile unsigned sum = 0;
+    unsigned sum = 0;
     must(took != NULL, "out of memory");
     compare(&f);
     for (unsigned r = 0; r < rounds; r++) {

@@ -39,7 +39,7 @@ struct daemon {
     struct config config;
     const char *config_path, *state_dir, *socket_path;
     const char *emulated;   /* name of the emulated machine, NULL on real hardware */
-    char program[4096];     /* our own path, to exec workers from */
+    char program[4096];     /* fetta-worker, which speaks to the driver */
     uint32_t root_uid;      /* who is root here: 0, or the starter of an emulated machine */
     sd_event *loop;
     struct store *store;

@@ -1,7 +1,7 @@
 /* fettad: owns the leases and the layout of every GPU of one machine.
  *
- * Order of a start: lock, state, look at the hardware, find the running leases' processes again, and
- * only then open the socket, so that the first client already sees a world that is true. */
+ * Order of a start: lock, state, look at the hardware, find the running leases' processes again,
+ * and only then open the socket, so that the first client already sees a world that is true. */
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -13,7 +13,6 @@
 #include "daemon/listen.h"
 #include "daemon/note.h"
 #include "daemon/turn.h"
-#include "device/worker.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -45,7 +44,7 @@ static const char help[] =
 
 struct options {
     const char *config, *state, *socket, *emulated;
-    bool explicit_config, check, worker;
+    bool explicit_config, check;
     uint32_t root_uid;
     int ready_fd, lifeline;
 };
@@ -64,7 +63,8 @@ static int number_option(const char *text, const char *what, long max)
 
 static struct options read_options(int argc, char **argv)
 {
-    enum { CONFIG = 256, STATE, SOCKET, EMULATED, ROOT, READY, LIFELINE, CHECK, WORKER, HELP, VERS };
+    enum { CONFIG = 256, STATE, SOCKET, EMULATED, ROOT, READY, LIFELINE, CHECK, HELP };
+    enum { VERS = HELP + 1 };
     static const struct option longs[] = {
         {"config", required_argument, NULL, CONFIG},
         {"state", required_argument, NULL, STATE},
@@ -74,7 +74,6 @@ static struct options read_options(int argc, char **argv)
         {"ready-fd", required_argument, NULL, READY},
         {"lifeline", required_argument, NULL, LIFELINE},
         {"check-config", no_argument, NULL, CHECK},
-        {"worker", no_argument, NULL, WORKER},
         {"help", no_argument, NULL, HELP},
         {"version", no_argument, NULL, VERS},
         {NULL, 0, NULL, 0},
@@ -93,7 +92,6 @@ static struct options read_options(int argc, char **argv)
         case READY: o.ready_fd = number_option(optarg, "--ready-fd", 1 << 20); break;
         case LIFELINE: o.lifeline = number_option(optarg, "--lifeline", 1 << 20); break;
         case CHECK: o.check = true; break;
-        case WORKER: o.worker = true; break;
         case HELP: (void)fputs(help, stdout); exit(0);
         case VERS: (void)puts("fettad " FETTA_VERSION); exit(0);
         default: exit(2);
@@ -240,15 +238,34 @@ static int open_loop(struct daemon *d, const struct options *o, struct error *er
     return r < 0 ? error_errno(err, ERROR_IO, -r, "cannot set up the event loop") : 0;
 }
 
-static int start(struct daemon *d, const struct options *o, struct error *err)
+/* The worker program stands beside fettad in a build folder, and in FETTA_LIBEXEC once installed. */
+static int find_worker(struct daemon *d, struct error *err)
 {
-    ssize_t n = readlink("/proc/self/exe", d->program, sizeof d->program - 1);
+    static const char name[] = "/fetta-worker";
+    size_t room = sizeof d->program - sizeof name;
+    ssize_t n = readlink("/proc/self/exe", d->program, room);
     if (n <= 0)
         return error_errno(err, ERROR_IO, errno, "cannot find our own program");
+    d->program[n] = '\0';
+    char *slash = strrchr(d->program, '/');
+    memcpy(slash ? slash : d->program, name, sizeof name);
+    if (access(d->program, X_OK) == 0)
+        return 0;
+    (void)snprintf(d->program, sizeof d->program, "%s%s", FETTA_LIBEXEC, name);
+    if (access(d->program, X_OK) == 0)
+        return 0;
+    return error_errno(err, ERROR_IO, errno, "cannot find %s; is fetta installed whole?",
+                       d->program);
+}
+
+static int start(struct daemon *d, const struct options *o, struct error *err)
+{
     d->machine = calloc(1, sizeof *d->machine);
     if (!d->machine)
         return error_set(err, ERROR_NO_MEMORY, "out of memory starting");
-    int r = config_read(o->config, !o->explicit_config, &d->config, err);
+    int r = find_worker(d, err);
+    if (r == 0)
+        r = config_read(o->config, !o->explicit_config, &d->config, err);
     if (r == 0)
         r = listen_lock(d->state_dir, &d->lock_fd, err);
     if (r == 0)
@@ -300,8 +317,6 @@ int main(int argc, char **argv)
 {
     struct options o = read_options(argc, argv);
     struct error err;
-    if (o.worker)
-        return worker_main(WORKER_FD, getenv(WORKER_ENV_NVML));
     if (o.check)
         return check_config(&o);
     log_init("fettad", LOG_LEVEL_INFO);

@@ -69,7 +69,18 @@ const char *show_owner(struct daemon *d, struct owner o, char buf[SHOW_OWNER])
 
 /* ---- leases ---- */
 
-static json_t *show_slice(struct daemon *d, const struct lease_slice *s)
+/* The rest of a slice, for a single lease: what is in it. */
+static void set_slice_details(json_t *o, const char *gpu_uuid, const struct lease_slice *s,
+                              uint64_t mib, unsigned compute, unsigned sms)
+{
+    set_text(o, "gpu_uuid", gpu_uuid);
+    set(o, "ci", s->made && s->profile != BOARD_NO_PROFILE ? json_integer(s->ci) : json_null());
+    set(o, "memory_bytes", json_integer((json_int_t)(mib << 20)));
+    set(o, "compute", json_integer(compute));
+    set(o, "sms", json_integer(sms));
+}
+
+static json_t *show_slice(struct daemon *d, const struct lease_slice *s, bool brief)
 {
     json_t *o = json_object();
     const struct gpu *g = world_gpu(d->world, s->gpu);
@@ -78,16 +89,13 @@ static json_t *show_slice(struct daemon *d, const struct lease_slice *s)
     const char *gpu_uuid = store_gpu_uuid(d->store, s->gpu);
     char name[BOARD_PROFILE_NAME];
     set(o, "gpu", seen ? json_integer(seen->index) : json_null());
-    set_text(o, "gpu_uuid", gpu_uuid);
     if (!b || s->profile >= b->profile_n) {
         set_text(o, "profile", NULL);
         set_text(o, "uuid", gpu_uuid);
         set_text(o, "gi", NULL);
-        set_text(o, "ci", NULL);
         set_text(o, "start", NULL);
-        set(o, "memory_bytes", json_integer(b ? (json_int_t)b->total_mib << 20 : 0));
-        set(o, "compute", json_integer(b ? b->compute_slices : 0));
-        set(o, "sms", json_integer(b ? b->sms : 0));
+        if (!brief && b)
+            set_slice_details(o, gpu_uuid, s, b->total_mib, b->compute_slices, b->sms);
         return o;
     }
     const struct profile *p = &b->profiles[s->profile];
@@ -95,11 +103,9 @@ static json_t *show_slice(struct daemon *d, const struct lease_slice *s)
     set_text(o, "profile", board_profile_name(b, p, name));
     set_text(o, "uuid", ci ? ci->uuid : NULL);
     set(o, "gi", s->made ? json_integer(s->gi) : json_null());
-    set(o, "ci", s->made ? json_integer(s->ci) : json_null());
     set(o, "start", json_integer(s->start));
-    set(o, "memory_bytes", json_integer((json_int_t)p->mib << 20));
-    set(o, "compute", json_integer(p->compute));
-    set(o, "sms", json_integer(p->sms));
+    if (!brief)
+        set_slice_details(o, gpu_uuid, s, p->mib, p->compute, p->sms);
     return o;
 }
 
@@ -129,21 +135,27 @@ static const char *bind_text(struct daemon *d, const struct lease *l, char buf[S
     return "none";
 }
 
-/* What a lease is, apart from who may see what and what only a live one has. */
-static void set_common(struct daemon *d, json_t *o, const struct lease *l)
+/* What everybody sees of a lease in a list. */
+static void set_brief(struct daemon *d, json_t *o, const struct lease *l, bool brief)
 {
-    char text[SHOW_OWNER];
     set(o, "id", json_integer(l->id));
     set(o, "revision", json_integer(l->revision));
     set_text(o, "state", lease_state_name(l->state));
     set_text(o, "why", l->why ? lease_why_name(l->why) : NULL);
-    set_text(o, "why_text", l->why ? lease_why_text(l->why) : NULL);
     set(o, "count", json_integer(l->count));
     set_text(o, "kind", kind_names[l->kind]);
     json_t *list = json_array();
     for (unsigned i = 0; i < l->slice_n; i++)
-        (void)json_array_append_new(list, show_slice(d, &l->slices[i]));
+        (void)json_array_append_new(list, show_slice(d, &l->slices[i], brief));
     set(o, "slices", list);
+}
+
+/* ... and of a single one, apart from who may see what and what only a live one has. */
+static void set_common(struct daemon *d, json_t *o, const struct lease *l)
+{
+    char text[SHOW_OWNER];
+    set_brief(d, o, l, false);
+    set_text(o, "why_text", l->why ? lease_why_text(l->why) : NULL);
     set(o, "grace", seconds(l->grace_ns));
     set(o, "for", seconds(l->for_ns));
     set_text(o, "bind", bind_text(d, l, text));
@@ -218,23 +230,24 @@ static const char *notice(struct daemon *d, const struct lease *l, char buf[SHOW
     return NULL;
 }
 
-static json_t *show_live(struct daemon *d, const struct lease *l, bool hide_owner)
+/* The times and texts of a live lease. */
+static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hide_owner)
 {
-    json_t *o = json_object();
-    set_common(d, o, l);
     set_owner(d, o, l, hide_owner);
     set_text(o, "asked_for", notes_get(d, l->id)->asked_for);
     set(o, "asked", instant(l->asked_at));
     set(o, "started", instant(l->started_at));
     set(o, "ends", instant(l->ends_at));
-    set(o, "ended", instant(l->ended_at));
-    set(o, "confined", json_boolean(binds_confined(d, l->id)));
-    char text[SHOW_OWNER];
-    set_text(o, "notice", notice(d, l, text));
-    set(o, "left_behind", show_left(""));
-    set_text(o, "exit_status", NULL);
     if (l->state == LEASE_QUEUED)
         set_queued(d, o, l);
+}
+
+/* A line of the status: what a list of all leases needs, since it is sent often. */
+static json_t *show_line(struct daemon *d, const struct lease *l, bool hide_owner)
+{
+    json_t *o = json_object();
+    set_brief(d, o, l, true);
+    set_live(d, o, l, hide_owner);
     return o;
 }
 
@@ -246,7 +259,15 @@ static bool is_mine(const struct lease *l, const struct viewer *v)
 json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer *v)
 {
     bool mine = is_mine(l, v);
-    json_t *o = show_live(d, l, d->config.privacy && !mine && !v->operator_);
+    char text[SHOW_OWNER];
+    json_t *o = json_object();
+    set_common(d, o, l);
+    set_live(d, o, l, d->config.privacy && !mine && !v->operator_);
+    set(o, "ended", instant(l->ended_at));
+    set(o, "confined", json_boolean(binds_confined(d, l->id)));
+    set_text(o, "notice", notice(d, l, text));
+    set(o, "left_behind", show_left(""));
+    set_text(o, "exit_status", NULL);
     set(o, "mine", json_boolean(mine));
     set_text(o, "command", mine || v->operator_ ? notes_get(d, l->id)->command : NULL);
     return o;
@@ -319,7 +340,8 @@ static json_t *show_free(const struct board *b, const struct gpu *g)
         set(o, board_profile_name(b, &b->profiles[i], name),
             json_integer(sliced ? count_free(b, g, l, i) : 0));
     bool whole = usable && l.n == 0 && l.busy == 0 &&
-                 (g->pool != POOL_SLICED || g->mig == MACHINE_MIG_NONE) && !g->fixed;
+                 (g->pool != POOL_SLICED || g->mig == MACHINE_MIG_NONE) &&
+                 (!g->fixed || g->mig != MACHINE_MIG_ON);
     set(o, "gpu", json_integer(whole));
     return o;
 }
@@ -400,7 +422,7 @@ json_t *show_status(struct daemon *d, bool hide_owners)
         if (world_gpu(d->world, slot))
             (void)json_array_append_new(gpus, show_gpu(d, world_gpu(d->world, slot)));
     for (const struct lease *l = NULL; (l = world_lease_after(d->world, l ? l->id : 0));)
-        (void)json_array_append_new(leases, show_live(d, l, hide_owners));
+        (void)json_array_append_new(leases, show_line(d, l, hide_owners));
     const struct lease *waits = NULL;
     for (size_t i = 0; (waits = world_queue(d->world, i)); i++)
         (void)json_array_append_new(queue, json_integer(waits->id));

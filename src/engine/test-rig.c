@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct rig *current; /* whose machine rig_want reads */
+static const struct world *current; /* of the rig that stepped last: rig_want reads its boards */
 
 static void fill(struct rig *r)
 {
@@ -47,6 +47,7 @@ struct rig rig_new(const char *machine)
 
 void rig_done(struct rig *r)
 {
+    current = NULL;
     world_free(r->world);
     world_free(r->copy);
     free(r->machine);
@@ -55,7 +56,7 @@ void rig_done(struct rig *r)
 
 int rig_step(struct rig *r, struct event *e)
 {
-    current = r;
+    current = r->world;
     e->now = r->now;
     r->err = (struct error){0};
     int rc = engine_step(r->world, e, &r->out, &r->err);
@@ -106,8 +107,8 @@ struct lease rig_want(const char *profile, unsigned count)
     memset(l.profile_on, BOARD_NO_PROFILE, sizeof l.profile_on);
     if (strcmp(profile, "gpu") == 0)
         l.kind = SLICE_WHOLE;
-    for (unsigned i = 0; l.kind == SLICE_GI && current && i < world_board_n(current->world); i++)
-        l.profile_on[i] = (uint8_t)board_profile_by_name(world_board(current->world, i), profile);
+    for (unsigned i = 0; l.kind == SLICE_GI && current && i < world_board_n(current); i++)
+        l.profile_on[i] = (uint8_t)board_profile_by_name(world_board(current, i), profile);
     return l;
 }
 

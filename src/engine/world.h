@@ -47,18 +47,18 @@ struct gpu {
     bool present;                /* seen by the last observation */
     bool managed;                /* fetta may touch it */
     bool drained;                /* no new leases */
-    uint32_t drain_reason;       /* interned text, 0 = none */
     bool fixed;                  /* an applied layout holds; `seats` with fixed set are it */
     enum pool pool;
     enum machine_mig mig;
     enum machine_health health;
     bool mode_changing;          /* SET_MODE is on its way */
     bool mode_wanted;            /* the mode asked for, or the mode of a fixed GPU: true = MIG on */
+    bool mode_asked;             /* what the SET_MODE under way asks for: true = MIG on */
     uint32_t mode_op;            /* the SET_MODE under way; 0 = none */
-    bool mode_asked;             /* ... and what it asks for: true = MIG on */
     uint32_t op_n;               /* actions asked of this GPU so far; gives their numbers */
     int64_t mode_retry_at;       /* a refused mode change rests until this; 0 = free */
     uint32_t whole_lease;        /* lease of the whole GPU, 0 = none */
+    uint32_t drain_reason;       /* interned text, 0 = none */
     int64_t lost_at;             /* boot time the GPU stopped answering, 0 = it answers */
     uint8_t seat_n;
     struct seat seats[BOARD_GIS];   /* in order of start */

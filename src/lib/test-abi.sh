@@ -26,6 +26,15 @@ said $? "the soname is libfetta.so.0"
 ! readelf -d "$lib" | grep NEEDED | grep -Eq 'microhttpd|curl|sqlite|systemd|pthread'
 said $? "it brings no server, database or threads along"
 
+if nm -D "$lib" | grep -q __asan_init; then
+    for language in C99 C++11; do
+        n=$((n + 1))
+        echo "ok $n - a $language program builds and runs # SKIP the library is built with a sanitizer"
+    done
+    echo "1..$n"
+    exit $failed
+fi
+
 printf '#include <fetta/fetta.h>\nint main(int argc, char **argv)\n{\n    struct fetta_error err;\n    struct fetta *f;\n    (void)argc;\n    return fetta_open(argv[1], &f, &err) < 0 && err.text[0] ? 0 : 1;\n}\n' > "$work/use.c"
 cp "$work/use.c" "$work/use.cc"
 ln -s "$lib" "$work/libfetta.so.0"
