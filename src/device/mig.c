@@ -236,7 +236,7 @@ static int observe_gpu(struct device *d, const char *uuid, struct machine_gpu *r
     struct mig *m = (struct mig *)d;
     struct error local;
     err = err ? err : &local;
-    uint32_t n;
+    uint32_t n = 0;
     int r = gpu_count(m, &n, err);
     for (uint32_t i = 0; r == 0 && i < n; i++) {
         r = gpu_learn(m, i, err);
@@ -264,7 +264,7 @@ static bool events_register(struct mig *m, uint32_t n)
 
 static int events_open(struct mig *m, struct error *err)
 {
-    uint32_t n;
+    uint32_t n = 0;
     int r = gpu_count(m, &n, err);
     if (r < 0 || m->events || m->events_none)
         return r;

@@ -114,7 +114,7 @@ int proc_open_pidfd(const struct proc_id *want, int *ret_fd, struct error *err)
         return error_errno(err, ERROR_UNSUPPORTED, errno, "this kernel has no pidfd_open");
     if (fd < 0)
         return error_errno(err, ERROR_IO, errno, "cannot watch process %d", want->pid);
-    struct proc_id is;
+    struct proc_id is = {0};
     int r = proc_identify(want->pid, &is, err);
     if (r < 0)
         return r;

@@ -56,7 +56,7 @@ static int reader_next(struct reader *r, void *to, int64_t *ret_key)
 static int read_list(struct reader *r, int64_t key, void *to, size_t size, unsigned most,
                      uint8_t *ret_n)
 {
-    int64_t n;
+    int64_t n = 0;
     int more = 1;
     *ret_n = 0;
     (void)sqlite3_reset(r->stmt);
@@ -124,7 +124,7 @@ static int read_boards(struct reader base, bool seen[MACHINE_BOARDS],
         result = reader_open(&profiles, &table_profiles, "WHERE board = ? ORDER BY n");
     while (result == 0) {
         struct board b = {0};
-        int64_t at;
+        int64_t at = 0;
         result = reader_next(&rows, &b, &at);
         if (result <= 0)
             return result;
@@ -177,7 +177,7 @@ static int load_gpus(struct reader base, struct world *w, struct change *c)
     if (result == 0)
         result = reader_open(&seats, &table_seats, "WHERE gpu = ? ORDER BY n");
     while (result == 0) {
-        int64_t slot;
+        int64_t slot = 0;
         memset(c, 0, sizeof(*c));
         c->kind = CHANGE_GPU;
         result = reader_next(&rows, &c->gpu, &slot);
@@ -201,7 +201,7 @@ static int load_leases(struct reader base, struct world *w, struct change *c)
     if (result == 0)
         result = reader_open(&list, &table_slices, "WHERE lease = ? ORDER BY n");
     while (result == 0) {
-        int64_t id;
+        int64_t id = 0;
         memset(c, 0, sizeof(*c));
         c->kind = CHANGE_LEASE;
         result = reader_next(&rows, &c->lease, &id);
@@ -253,7 +253,7 @@ static int read_places(struct reader base, struct past_boards *places)
         result = reader_open(&rows, &table_gpus, "");
     while (result == 0) {
         struct gpu g = {0};
-        int64_t slot;
+        int64_t slot = 0;
         result = reader_next(&rows, &g, &slot);
         if (result <= 0)
             return result;

@@ -149,7 +149,7 @@ static int number(struct store *s, struct names *names, const char *text, uint32
 
 int store_intern(struct store *s, const char *text, uint32_t *ret, struct error *err)
 {
-    uint32_t index;
+    uint32_t index = 0;
     int result = number(s, &s->names, text, &index, err);
     if (result == 0)
         *ret = s->names.first + index;
@@ -163,7 +163,7 @@ const char *store_name(struct store *s, uint32_t n)
 
 int store_gpu_slot(struct store *s, const char *uuid, uint16_t *ret, struct error *err)
 {
-    uint32_t index;
+    uint32_t index = 0;
     if (names_find(&s->slots, uuid) < 0 && s->slots.n >= UINT16_MAX)
         return error_set(err, ERROR_STORE, "%u GPUs have been seen, no slot is left", UINT16_MAX);
     int result = number(s, &s->slots, uuid, &index, err);

@@ -192,8 +192,10 @@ EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set)
     return status;
 }
 
-/* Waiting for events may last: it happens on the set's own connection and without the lock. */
-static nvmlReturn_t wait_on_set(int fd, const struct nvml_param *params, const uint64_t *args)
+/* Waiting for events may last: it happens on the set's own connection and without the lock.
+ * Not inlined: only the wait comes here, but a compiler would see calls with fewer arguments do. */
+static __attribute__((noinline)) nvmlReturn_t
+wait_on_set(int fd, const struct nvml_param *params, const uint64_t *args)
 {
     unsigned timeout = (unsigned)args[2];
     int broken = 0;
