@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { AGAIN_US = 100000, AGAIN_TOLD = 10, AGAIN_TRIES = 300 };
+
 /* The lease is bound to this process, so ending is all it takes; the daemon notices at once. */
 static void give_up(int sig)
 {
@@ -72,6 +74,30 @@ static json_t *lease_of(json_t *reply)
     return lease;
 }
 
+/* A wish that just misses a smaller slice is worth a word: "20 GiB needs 3g.40gb; ...". */
+static void tell_hint(const struct cli *c, const json_t *reply)
+{
+    const char *hint = get_text(reply, "hint");
+    if (!*hint)
+        hint = get_text(get_in(reply, "lease"), "hint");
+    if (*hint)
+        cli_say(c, "%s", hint);
+}
+
+/* Asks until fettad answers: one that is being started anew is given half a minute. */
+static int ask_again(struct cli *c, int64_t id, json_t **ret, struct error *err)
+{
+    for (int tries = 0;; tries++) {
+        int r = cli_call_lease(c, "GET", id, "?wait=granted", NULL, ret, err);
+        bool gone = r < 0 && (err->code == ERROR_NO_DAEMON || err->code == ERROR_IO);
+        if (!gone || tries == AGAIN_TRIES)
+            return r;
+        if (tries == AGAIN_TOLD)
+            cli_say(c, "fettad is gone; lease %" PRId64 " waits for it to come back", id);
+        (void)usleep(AGAIN_US);
+    }
+}
+
 /* Waits on; a daemon that is started anew meanwhile has kept our place. */
 static int wait_on(struct cli *c, json_t **lease, struct error *err)
 {
@@ -79,13 +105,7 @@ static int wait_on(struct cli *c, json_t **lease, struct error *err)
            strcmp(get_text(*lease, "state"), "starting") == 0) {
         json_t *reply;
         int64_t id = get_int(*lease, "id", 0);
-        int r = cli_call_lease(c, "GET", id, "?wait=granted", NULL, &reply, err);
-        for (int tries = 0;
-             r < 0 && tries < 100 && (err->code == ERROR_NO_DAEMON || err->code == ERROR_IO);
-             tries++) {
-            (void)usleep(100000);
-            r = cli_call_lease(c, "GET", id, "?wait=granted", NULL, &reply, err);
-        }
+        int r = ask_again(c, id, &reply, err);
         if (r < 0)
             return r;
         json_decref(*lease);
@@ -104,6 +124,8 @@ int grant_wait(struct cli *c, json_t *body, json_t **ret, struct error *err)
     on_interrupt(true, before);
     c->patience_ms = -1;
     int r = cli_call(c, "POST", "/leases", body, &reply, err);
+    if (r >= 0)
+        tell_hint(c, reply);
     json_t *lease = r < 0 ? NULL : lease_of(reply);
     if (r >= 0 && strcmp(get_text(lease, "state"), "queued") == 0)
         tell_queue(c, lease);

@@ -1,24 +1,31 @@
-/* One poll loop around proc/spawn.h. The lease is looked at only when something is due: at the
- * moments of the warnings, which are known ahead, and when a command ended. So a daemon that is
- * being restarted disturbs nothing, and nothing wakes up in between. */
+/* One poll loop around proc/spawn.h. The lease is looked at only when there is something to see: at
+ * the moments of the warnings, which are known ahead, when fettad says that it changed, and when a
+ * command ended. So a daemon that is being restarted disturbs nothing, and while it is there
+ * nothing wakes up in between. */
 #include "cli/stay.h"
 
+#include "base/fd.h"
 #include "base/time.h"
 #include "cli/get.h"
 #include "cli/tasks.h"
+#include "cli/watch.h"
 #include "proc/spawn.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* So often at most fettad is asked to tell of changes, and is tried again when it is gone. */
+#define WATCH_AGAIN (500 * TIME_MS)
+
 static const int64_t marks[] = {15 * TIME_MIN, 5 * TIME_MIN, TIME_MIN, 0};
 
-enum { TIME_UP = 124, OURS = 125, ASK_MS = 5000 };
+enum { TIME_UP = 124, OURS = 125, ASK_MS = 5000, NOTICE = 240 };
 
 struct stay {
     struct cli *c;
@@ -30,6 +37,9 @@ struct stay {
     bool time_up;
     int64_t kill_at; /* boot time: the rest is killed; TIME_NEVER: not asked */
     int status;      /* of the first failure */
+    int watch;       /* readable when the lease changed; -1: not asked */
+    int64_t revision, watch_at; /* boot time to ask again; TIME_NEVER: it is over */
+    char notice[NOTICE];        /* as told last */
     struct spawn s;
 };
 
@@ -48,6 +58,14 @@ void stay_give_back(struct cli *c, int64_t id)
     c->patience_ms = 0;
 }
 
+/* What fettad wants the people of the lease to know, each time that it is something new. */
+static void tell_notice(struct stay *y, const char *notice)
+{
+    if (*notice && strcmp(notice, y->notice) != 0)
+        cli_say(y->c, "lease %" PRId64 ": %s", y->id, notice);
+    (void)str_copy(y->notice, sizeof y->notice, notice);
+}
+
 /* Reads where the lease stands; false when fettad does not say. */
 static bool look(struct stay *y)
 {
@@ -63,6 +81,9 @@ static bool look(struct stay *y)
     if (ends > y->ends)
         y->told = 0;
     y->ends = ends;
+    y->revision = get_int(lease, "revision", y->revision);
+    y->watch_at = strcmp(get_text(lease, "state"), "ended") == 0 ? TIME_NEVER : y->watch_at;
+    tell_notice(y, get_text(lease, "notice"));
     const char *why = get_text(lease, "why");
     y->time_up = strcmp(why, "time") == 0;
     if (*why && !y->end_told && strcmp(why, "done") != 0) {
@@ -163,9 +184,13 @@ static void on_ended(struct stay *y, int child)
     y->status = status;
     if (y->plan->keep_going || all_ended(y))
         return;
+    (void)look(y);
+    y->kill_at = time_boot() + y->grace;
+    /* The end of the lease is why it failed, and is told already; everybody gets that SIGTERM. */
+    if (y->end_told)
+        return;
     cli_say(y->c, "task %d ended with status %d; ending the others", child, status);
     spawn_signal(&y->s, SIGTERM);
-    y->kill_at = time_boot() + y->grace;
 }
 
 /* Milliseconds until something is due. */
@@ -175,15 +200,36 @@ static int poll_ms(const struct stay *y)
     int64_t left = y->kill_at == TIME_NEVER ? TIME_HOUR : y->kill_at - time_boot();
     if (warning != TIME_NEVER)
         left = MIN(left, warning - time_wall());
+    if (y->watch < 0 && y->watch_at != TIME_NEVER)
+        left = MIN(left, y->watch_at - time_boot());
     left = MAX(MIN(left, TIME_HOUR), 0);
     return (int)(left / TIME_MS) + 1;
 }
 
+/* Waits until a signal or a child is there, something is due, or so many ms are over; sees to what
+ * fettad says meanwhile. False: it cannot be waited. */
+static bool idle(struct stay *y, int ms)
+{
+    if (y->watch < 0 && time_boot() >= y->watch_at) {
+        y->watch = watch_lease(y->id, y->revision);
+        y->watch_at = time_boot() + WATCH_AGAIN;
+    }
+    struct pollfd p[] = {{.fd = spawn_fd(&y->s), .events = POLLIN},
+                         {.fd = y->watch, .events = POLLIN}};
+    if (poll(p, ARRAY_LEN(p), MIN(ms, poll_ms(y))) < 0)
+        return errno == EINTR;
+    if (p[1].revents) {
+        y->watch = fd_close(y->watch);
+        (void)look(y);
+    }
+    warn_if_due(y);
+    return true;
+}
+
 static void follow(struct stay *y)
 {
-    struct pollfd p = {.fd = spawn_fd(&y->s), .events = POLLIN};
     while (!all_ended(y)) {
-        if (poll(&p, 1, poll_ms(y)) < 0 && errno != EINTR)
+        if (!idle(y, INT_MAX))
             return;
         struct spawn_event e;
         while ((e = spawn_next(&y->s)).kind != SPAWN_NOTHING) {
@@ -192,7 +238,6 @@ static void follow(struct stay *y)
         }
         if (time_boot() >= y->kill_at)
             spawn_signal(&y->s, SIGKILL);
-        warn_if_due(y);
     }
 }
 
@@ -211,7 +256,6 @@ static void name_leftovers(const struct stay *y, const struct proc_list *l, cons
  * `interruptible`, SIGINT and SIGTERM to us end the waiting. */
 static bool wait_empty(struct stay *y, int64_t until, bool interruptible)
 {
-    struct pollfd p = {.fd = spawn_fd(&y->s), .events = POLLIN};
     for (;;) {
         AUTO_PROC_LIST struct proc_list l = {0};
         struct error ignored;
@@ -226,8 +270,7 @@ static bool wait_empty(struct stay *y, int64_t until, bool interruptible)
         if (left <= 0)
             return false;
         /* Whatever ends last is our child by then, so SIGCHLD wakes us. */
-        (void)poll(&p, 1, MIN((int)(MIN(left, TIME_HOUR) / TIME_MS) + 1, poll_ms(y)));
-        warn_if_due(y);
+        (void)idle(y, (int)(MIN(left, TIME_HOUR) / TIME_MS) + 1);
     }
 }
 
@@ -296,7 +339,9 @@ int stay_run(struct cli *c, const json_t *lease, const struct stay_plan *plan)
                      .ends = get_time(lease, "ends"),
                      .grace = get_int(lease, "grace", 30) * TIME_S,
                      .confined = get_bool(lease, "confined"),
-                     .kill_at = TIME_NEVER};
+                     .kill_at = TIME_NEVER,
+                     .watch = -1,
+                     .revision = get_int(lease, "revision", 0)};
     struct error err;
     if (spawn_begin(&y.s, &err) < 0) {
         stay_give_back(c, y.id);
@@ -313,6 +358,7 @@ int stay_run(struct cli *c, const json_t *lease, const struct stay_plan *plan)
     follow(&y);
     (void)look(&y);
     finish(&y);
+    (void)fd_close(y.watch);
     spawn_end(&y.s);
     return y.time_up ? TIME_UP : y.status;
 }

@@ -33,9 +33,12 @@ static void whole_status(const json_t *status, const struct table_look *look, st
 {
     headline(status, look, out);
     show_gpus(status, look, out);
-    show_no_gpu(status, out);
     str_add(out, "\n");
     size_t before = out->len;
+    show_no_gpu(status, out);
+    if (out->len > before)
+        str_add(out, "\n");
+    before = out->len;
     show_leases(get_in(status, "leases"), SHOW_HOLDING, get_time(status, "now"), look, out);
     if (out->len > before)
         str_add(out, "\n");
@@ -112,19 +115,26 @@ int verb_home(struct cli *c, int argc, char **argv)
     (void)argv;
     if (cli_call(c, "GET", "/status", NULL, &status, &err) < 0)
         return cli_fail(c, &err);
-    AUTO_STR struct str out = {0};
+    AUTO_STR struct str out = {0}, trouble = {0};
     json_t *leases = mine(status);
     headline(status, &c->out, &out);
+    show_no_gpu(status, &trouble);
+    /* What is on GPUs that are not ours yet is what the decision to take them rests on. */
+    if (trouble.len && json_array_size(get_in(status, "gpus"))) {
+        show_gpus(status, &c->out, &out);
+        str_add(&out, "\n");
+    }
     size_t before = out.len;
     show_leases(leases, SHOW_LIVE, get_time(status, "now"), &c->out, &out);
     if (out.len == before)
         str_add(&out, "you hold no lease\n");
     str_add(&out, "\n");
-    free_line(status, &out);
-    before = out.len;
-    show_no_gpu(status, &out);
-    if (out.len == before)
+    if (trouble.len) {
+        str_add(&out, trouble.text);
+    } else {
+        free_line(status, &out);
         next_step(status, leases, &out);
+    }
     json_decref(leases);
     json_decref(status);
     return cli_print(c, &out);
