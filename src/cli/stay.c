@@ -35,9 +35,9 @@ struct stay {
     unsigned told; /* marks told */
     bool end_told; /* that and why the lease ends was told */
     bool time_up;
-    int64_t kill_at; /* boot time: the rest is killed; TIME_NEVER: not asked */
-    int status;      /* of the first failure */
-    int watch;       /* readable when the lease changed; -1: not asked */
+    int64_t kill_at;            /* boot time: the rest is killed; TIME_NEVER: not asked */
+    int status;                 /* of the first failure */
+    int watch;                  /* readable when the lease changed; -1: not asked */
     int64_t revision, watch_at; /* boot time to ask again; TIME_NEVER: it is over */
     char notice[NOTICE];        /* as told last */
     struct spawn s;
