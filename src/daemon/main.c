@@ -238,7 +238,7 @@ static int open_loop(struct daemon *d, const struct options *o, struct error *er
     return r < 0 ? error_errno(err, ERROR_IO, -r, "cannot set up the event loop") : 0;
 }
 
-/* The worker program stands beside fettad in a build folder, and in FETTA_LIBEXEC once installed. */
+/* The worker stands beside fettad in a build folder, and in FETTA_LIBEXEC once installed. */
 static int find_worker(struct daemon *d, struct error *err)
 {
     static const char name[] = "/fetta-worker";
