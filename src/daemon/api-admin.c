@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int no_such_gpu(struct daemon *d, const char *text, struct error *err)
+{
+    return error_set(err, ERROR_NOT_FOUND, "there is no GPU %s; this machine has %u%s", text,
+                     d->machine->gpu_n, d->machine->gpu_n ? ", counted from 0" : "");
+}
+
 int call_gpus(const struct call *c, const char *text, uint64_t *ret_slots, struct error *err)
 {
     struct daemon *d = c->daemon;
@@ -20,7 +26,11 @@ int call_gpus(const struct call *c, const char *text, uint64_t *ret_slots, struc
             *ret_slots = UINT64_C(1) << d->slot_of[i];
             return 0;
         }
+    if (strspn(text, "0123456789") == strlen(text) && strtol(text, NULL, 10) > 63)
+        return no_such_gpu(d, text, err);
     int r = config_gpu_list(text, "gpus", &indices, err);
+    if (r < 0 && strncasecmp(text, "GPU-", 4) == 0)
+        return no_such_gpu(d, text, err);
     if (r < 0)
         return r;
     for (unsigned i = 0; i < d->machine->gpu_n; i++) {
@@ -32,9 +42,9 @@ int call_gpus(const struct call *c, const char *text, uint64_t *ret_slots, struc
     }
     if (strcmp(text, "all") == 0 || indices == 0)
         return 0;
-    return error_set(err, ERROR_NOT_FOUND, "there is no GPU %d; this machine has %u%s",
-                     __builtin_ctzll(indices), d->machine->gpu_n,
-                     d->machine->gpu_n ? ", counted from 0" : "");
+    char number[8];
+    (void)snprintf(number, sizeof number, "%d", __builtin_ctzll(indices));
+    return no_such_gpu(d, number, err);
 }
 
 /* The leases that have a slice on a GPU. */

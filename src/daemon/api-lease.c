@@ -195,6 +195,7 @@ static int end_lease(struct call *c, const struct lease *l, bool hard, struct er
         .kind = EVENT_END,
         .end = {.lease = l->id,
                 .why = l->state == LEASE_QUEUED ? LEASE_WHY_GAVE_UP
+                       : binds_exit_known(c->daemon, l->id) ? LEASE_WHY_DONE
                        : own                    ? LEASE_WHY_RELEASED
                                                 : LEASE_WHY_OPERATOR,
                 .hard = hard},
@@ -319,5 +320,7 @@ int call_exit(struct call *c, struct error *err)
         r = turn_open(c->daemon, err);
     if (r == 0)
         r = store_set_exit(c->daemon->store, c->id, (int)status, err);
+    if (r == 0)
+        binds_exit_told(c->daemon, c->id);
     return r < 0 ? r : call_after_commit(c, json_pack("{s:b}", "changed", 1));
 }

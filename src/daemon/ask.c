@@ -157,14 +157,13 @@ static void hint_smaller(struct call *c, unsigned board, unsigned chosen, uint64
                         .asker_uid = c->who.uid};
     memset(ask.profile_on, BOARD_NO_PROFILE, sizeof ask.profile_on);
     ask.profile_on[board] = (uint8_t)(below - b->profiles);
-    AUTO_FREE struct explanation *x = calloc(1, sizeof *x);
-    if (x)
-        engine_explain(c->daemon->world, &ask, time_boot(), x);
+    struct lease_slice at;
+    bool now = engine_verdict(c->daemon->world, &ask, time_boot(), &at) == VERDICT_FITS;
     (void)snprintf(c->hint, sizeof c->hint, "%.4g GiB needs %s; %s has %.4g GiB%s",
                    (double)bytes / (1 << 30),
                    board_profile_name(b, &b->profiles[chosen], names[0]),
                    board_profile_name(b, below, names[1]), below->mib / 1024.0,
-                   x && x->verdict == VERDICT_FITS ? " and is free now" : "");
+                   now ? " and is free now" : "");
 }
 
 static int resolve_need(struct call *c, const struct body *b, struct lease *l, struct error *err)
@@ -195,10 +194,11 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
         return 0;
     if (largest == 0)
         return unknown_profile(d, "slice by need", err);
-    return error_set(err, ERROR_NEVER,
-                     "no slice has %.4g GiB and %u thousandths of a GPU's compute; the largest has "
-                     "%.4g GiB and all of it",
-                     (double)b->bytes / (1 << 30), ppt, largest);
+    char part[64] = "";
+    if (ppt)
+        (void)snprintf(part, sizeof part, " with %s of a GPU's compute", b->compute);
+    return error_set(err, ERROR_NEVER, "no slice has %.4g GiB%s; the largest has %.4g GiB",
+                     (double)b->bytes / (1 << 30), part, largest);
 }
 
 /* The wish as lists and history show it to people. */

@@ -34,6 +34,7 @@ struct bound {
     int64_t check_after;
     bool confined;             /* it has a cgroup of its own */
     bool joined;               /* ... and some process was put there */
+    bool exit_told;            /* its parent said how the command ended */
     bool ending, hard;
     uint64_t asked_gpus;       /* slots whose process list we wait for */
     bool driver_busy;          /* the driver still saw a process on a slice of ours */
@@ -451,6 +452,19 @@ void binds_ended(struct daemon *d, uint32_t lease)
     if (b->confined)
         (void)cgroup_remove(dir_of(b, dir), &err);
     drop(d, b);
+}
+
+void binds_exit_told(struct daemon *d, uint32_t lease)
+{
+    struct bound *b = find(d, lease);
+    if (b)
+        b->exit_told = true;
+}
+
+bool binds_exit_known(const struct daemon *d, uint32_t lease)
+{
+    const struct bound *b = find(d, lease);
+    return b && b->exit_told;
 }
 
 bool binds_confined(const struct daemon *d, uint32_t lease)

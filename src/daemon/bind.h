@@ -41,4 +41,9 @@ void binds_processes(struct daemon *d, unsigned slot, int code, const struct dev
                      size_t n);
 
 /* Whether the lease's processes are kept in a cgroup of its own, which none can leave unseen. */
+/* The lease's parent told how its command ended, so ending it now is its natural end. */
+void binds_exit_told(struct daemon *d, uint32_t lease);
+bool binds_exit_known(const struct daemon *d, uint32_t lease);
+
+/* Whether the lease's processes are in a cgroup of their own. */
 bool binds_confined(const struct daemon *d, uint32_t lease);

@@ -84,11 +84,12 @@ static int never(const struct draft *d, const struct lease *l, unsigned have, st
     if (have)
         return error_set(
             err, ERROR_NEVER,
-            "%u slices were asked for; all managed GPUs together hold at most %u of them%s",
-            l->count, have, l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
+            "%u %s were asked for; all managed GPUs together hold at most %u of them%s", l->count,
+            l->kind == SLICE_WHOLE ? "GPUs" : "slices", have,
+            l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
     return error_set(err, ERROR_NEVER,
-                     "%s can never serve this request; 'fetta explain' says why for each",
-                     l->gpu == REQUEST_ANY ? "none of the managed GPUs" : "the GPU named");
+                     "%s ever serve this request; 'fetta explain' says why for each",
+                     l->gpu == REQUEST_ANY ? "no managed GPU can" : "the GPU named cannot");
 }
 
 /* How many such slices all GPUs together could ever hold, counting no further than needed. */
