@@ -15,14 +15,11 @@
 /* While it waits, a request lives with whoever asked, whatever it is bound to later. */
 static int hold_asker(const struct call *c, int *ret_pidfd, struct error *err)
 {
-    struct proc_id asker = {.pid = c->who.pid, .uid = c->who.uid};
-    int r = proc_identify(c->who.pid, &asker, err);
-    if (r == 0)
-        r = proc_open_pidfd(&asker, ret_pidfd, err);
-    if (r == 0 && asker.uid != c->who.uid)
-        r = error_set(err, ERROR_NO_PERMISSION, "process %d changed its user while asking",
-                      asker.pid);
-    return r;
+    /* The user is the socket's, not the process's: they must still be the same. */
+    if (c->asker.uid != c->who.uid)
+        return error_set(err, ERROR_NO_PERMISSION, "process %d changed its user while asking",
+                         c->asker.pid);
+    return proc_open_pidfd(&c->asker, ret_pidfd, err);
 }
 
 int call_ask(struct call *c, struct error *err)

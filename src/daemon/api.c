@@ -49,7 +49,7 @@ static void forget(struct call *c)
 void call_answer(struct call *c, int status, json_t *reply)
 {
     if (reply && c->hint[0] && json_object_get(reply, "lease"))
-        (void)json_object_set_new(json_object_get(reply, "lease"), "hint", json_string(c->hint));
+        (void)json_object_set_new(reply, "hint", json_string(c->hint));
     char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
     json_decref(reply);
     http_reply(c->http, status, text, text ? strlen(text) : 0);

@@ -193,7 +193,9 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
     if (any)
         return 0;
     if (largest == 0)
-        return unknown_profile(d, "slice by need", err);
+        return error_set(err, ERROR_NEVER,
+                         "no GPU of this machine can be cut into slices (no MIG), whatever the "
+                         "need; ask for whole GPUs with --gpus 1");
     char part[64] = "";
     if (ppt)
         (void)snprintf(part, sizeof part, " with %s of a GPU's compute", b->compute);
@@ -335,9 +337,11 @@ static int read_bind(struct call *c, const struct body *b, struct lease *l, stru
     const char *bind = b->bind ? b->bind : "pid";
     l->bind = BIND_PID;
     l->stay = b->stay;
-    int r = bind_to_pid(c, l, c->who.pid, err);
+    int r = proc_identify(c->who.pid, &c->asker, err);
     if (r < 0)
         return r;
+    l->bind_pid = c->asker.pid;
+    l->bind_start = c->asker.start;
     if (strncmp(bind, "pid:", 4) == 0) {
         char *end;
         long pid = strtol(bind + 4, &end, 10);

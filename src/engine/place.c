@@ -221,6 +221,22 @@ static bool within_quota(const struct draft *d, const struct lease *l,
            (!l->limit_compute || compute <= l->limit_compute);
 }
 
+/* Ranks and CUDA_VISIBLE_DEVICES follow the order of the slices, and people expect the machine's. */
+static void in_order(struct lease *l)
+{
+    for (unsigned i = 1; i < l->slice_n; i++) {
+        struct lease_slice s = l->slices[i];
+        unsigned at = i;
+        for (; at > 0; at--) {
+            const struct lease_slice *before = &l->slices[at - 1];
+            if (before->gpu < s.gpu || (before->gpu == s.gpu && before->start < s.start))
+                break;
+            l->slices[at] = *before;
+        }
+        l->slices[at] = s;
+    }
+}
+
 static void take_all(struct draft *d, struct lease *l, const struct place_pick *picks)
 {
     l->slice_n = l->count;
@@ -239,6 +255,7 @@ static void take_all(struct draft *d, struct lease *l, const struct place_pick *
             slice->made = true;
         }
     }
+    in_order(l);
 }
 
 enum place_outcome place_lease(struct draft *d, uint32_t id, const struct place_kept *kept)
