@@ -1,6 +1,8 @@
 /* From options to a request. Values go to the daemon as they were written: it knows the boards. */
 #include "cli/ask.h"
 
+#include "base/time.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -65,6 +67,11 @@ static int check_whole(const struct ask *k, struct error *err)
 
 int ask_check(const struct ask *k, struct error *err)
 {
+    int64_t length;
+    if (k->length && time_parse(k->length, "--for", &length, err) == 0 && length == 0)
+        return error_set(err, ERROR_INVALID,
+                         "--for: %s is no time at all; without it the lease gets the default",
+                         k->length);
     const char *need = k->memory ? "--gpu-memory" : k->compute ? "--gpu-compute" : NULL;
     if (k->profile && need)
         return error_set(err, ERROR_INVALID,

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { PATIENCE_MS = 60000, PATH = 1024 };
+enum { PATIENCE_MS = 60000, PATH = 1024, AGAIN_US = 100000, AGAIN_TOLD = 10, AGAIN_TRIES = 300 };
 
 /* The daemon's own word for it, kept as it is. */
 static int translate(const struct fetta_error *from, struct error *err)
@@ -63,6 +64,23 @@ int cli_call_lease(struct cli *c, const char *method, int64_t id, const char *mo
     char path[128];
     (void)snprintf(path, sizeof path, "/leases/%" PRId64 "%s", id, more);
     return cli_call(c, method, path, body, ret_reply, err);
+}
+
+int cli_wait_lease(struct cli *c, int64_t id, const char *until, json_t **ret_reply,
+                   struct error *err)
+{
+    char more[32];
+    (void)snprintf(more, sizeof more, "?wait=%s", until);
+    c->patience_ms = -1;
+    for (int tries = 0;; tries++) {
+        int r = cli_call_lease(c, "GET", id, more, NULL, ret_reply, err);
+        bool gone = r < 0 && (err->code == ERROR_NO_DAEMON || err->code == ERROR_IO);
+        if (!gone || tries == AGAIN_TRIES)
+            return r;
+        if (tries == AGAIN_TOLD)
+            cli_say(c, "fettad is gone; waiting for it to come back, for lease %" PRId64, id);
+        (void)usleep(AGAIN_US);
+    }
 }
 
 void cli_hang_up(struct cli *c)

@@ -45,5 +45,10 @@ int cli_call(struct cli *c, const char *method, const char *path, const json_t *
 int cli_call_lease(struct cli *c, const char *method, int64_t id, const char *more,
                    const json_t *body, json_t **ret_reply, struct error *err);
 
+/* Waits until a lease is "granted" or "ended", or for an hour. A fettad that is being started anew
+ * is given half a minute to come back. Leaves c->patience_ms at -1. */
+int cli_wait_lease(struct cli *c, int64_t id, const char *until, json_t **ret_reply,
+                   struct error *err);
+
 /* Closes the connection; the next call opens a new one (a forked child must not share it). */
 void cli_hang_up(struct cli *c);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AGAIN_US = 100000, AGAIN_TOLD = 10, AGAIN_TRIES = 300 };
-
 /* The lease is bound to this process, so ending is all it takes; the daemon notices at once. */
 static void give_up(int sig)
 {
@@ -84,20 +82,6 @@ static void tell_hint(const struct cli *c, const json_t *reply)
         cli_say(c, "%s", hint);
 }
 
-/* Asks until fettad answers: one that is being started anew is given half a minute. */
-static int ask_again(struct cli *c, int64_t id, json_t **ret, struct error *err)
-{
-    for (int tries = 0;; tries++) {
-        int r = cli_call_lease(c, "GET", id, "?wait=granted", NULL, ret, err);
-        bool gone = r < 0 && (err->code == ERROR_NO_DAEMON || err->code == ERROR_IO);
-        if (!gone || tries == AGAIN_TRIES)
-            return r;
-        if (tries == AGAIN_TOLD)
-            cli_say(c, "fettad is gone; lease %" PRId64 " waits for it to come back", id);
-        (void)usleep(AGAIN_US);
-    }
-}
-
 /* Waits on; a daemon that is started anew meanwhile has kept our place. */
 static int wait_on(struct cli *c, json_t **lease, struct error *err)
 {
@@ -105,7 +89,7 @@ static int wait_on(struct cli *c, json_t **lease, struct error *err)
            strcmp(get_text(*lease, "state"), "starting") == 0) {
         json_t *reply;
         int64_t id = get_int(*lease, "id", 0);
-        int r = ask_again(c, id, &reply, err);
+        int r = cli_wait_lease(c, id, "granted", &reply, err);
         if (r < 0)
             return r;
         json_decref(*lease);

@@ -77,6 +77,7 @@ TEST(mistakes)
         {"run -q x", "no option -q"},
         {"run -s", "--slice needs a value (PROFILE)"},
         {"run --for soon -s 1g x", "--for"},
+        {"run --for 0 -s 1g x", "--for: 0 is no time at all"},
         {"run --gpus 0 x", "--gpus: 0 is out of range; it can be 1 to 64"},
         {"run --gpus -1 x", "out of range"},
         {"run --gpus 99999999999999999999 x", "out of range"},

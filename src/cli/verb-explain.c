@@ -29,7 +29,8 @@ static void show_explain(const json_t *reply, const struct table_look *look, str
     size_t heading = t.n;
     json_array_foreach(get_in(reply, "gpus"), i, gpu)
     {
-        bool fits = strcmp(get_text(gpu, "reason"), "fits") == 0;
+        /* Also "fits-warm" and "fits-mode". */
+        bool fits = strncmp(get_text(gpu, "reason"), "fits", 4) == 0;
         table_addf(&t, "%" PRId64, get_int(gpu, "gpu", 0));
         table_add(&t, fits ? TABLE_GREEN : TABLE_PLAIN, get_text(gpu, "reason"));
         table_add(&t, TABLE_PLAIN, get_text(gpu, "text"));

@@ -53,8 +53,7 @@ static int wait_for_leases(struct cli *c, const json_t *reply, struct error *err
             json_t *lease = NULL;
             do {
                 json_decref(lease);
-                r = cli_call_lease(c, "GET", json_integer_value(id), "?wait=ended", NULL, &lease,
-                                   err);
+                r = cli_wait_lease(c, json_integer_value(id), "ended", &lease, err);
             } while (r >= 0 && strcmp(get_text(get_in(lease, "lease"), "state"), "ended") != 0);
             json_decref(lease);
             if (r < 0 && err->code != ERROR_NOT_FOUND)

@@ -58,7 +58,7 @@ static int parse_new(struct cli *c, int argc, char **argv, struct ask *k, const 
     struct args a = {0};
     const struct args_option own[] = {
         {"bind", 0, ARGS_TEXT, bind, "WHAT",
-         "user|session|pid:P|cgroup:PATH|key:NAME|none: what it lives with"},
+         "what it lives with: session (if not said), user, pid:P, cgroup:PATH, key:NAME, none"},
         {"key", 0, ARGS_TEXT, &k->key, "NAME", "asking again with it gives the same lease"},
         {"owner", 0, ARGS_TEXT, &k->owner, "OWNER", "kube:NAMESPACE and such, for operators"},
         {"movable", 0, ARGS_FLAG, &k->movable, NULL, "may be moved while idle"},
@@ -212,13 +212,21 @@ static int end_ids(struct cli *c, int n, char **words, bool now, struct error *e
 {
     int64_t id;
     int r = 0;
+    bool failed = false;
     for (int i = 0; r == 0 && i < n; i++)
         r = args_id(words[i], &id, err);
+    /* One that cannot be ended is no reason to keep the others; the last error is the caller's. */
     for (int i = 0; r == 0 && i < n; i++) {
+        struct error one;
         (void)args_id(words[i], &id, err);
-        r = cli_call_lease(c, "DELETE", id, now ? "?now=1" : "", NULL, NULL, err);
+        if (cli_call_lease(c, "DELETE", id, now ? "?now=1" : "", NULL, NULL, &one) >= 0)
+            continue;
+        if (failed)
+            (void)cli_fail(c, err);
+        failed = true;
+        *err = one;
     }
-    return r;
+    return r < 0 ? r : failed ? -(int)err->code : 0;
 }
 
 int verb_lease_end(struct cli *c, int argc, char **argv)

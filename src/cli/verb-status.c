@@ -49,6 +49,18 @@ static void whole_status(const json_t *status, const struct table_look *look, st
     free_line(status, out);
 }
 
+/* The status is one text for everybody, so under `privacy: on` nobody finds their own leases in it;
+ * the list of leases is for whoever asks. */
+static void add_names(struct cli *c, json_t *status)
+{
+    struct error ignored;
+    json_t *reply;
+    if (!get_bool(status, "privacy") || cli_call(c, "GET", "/leases", NULL, &reply, &ignored) < 0)
+        return;
+    (void)json_object_set(status, "leases", get_in(reply, "leases"));
+    json_decref(reply);
+}
+
 int verb_status(struct cli *c, int argc, char **argv)
 {
     struct args a = {0};
@@ -66,6 +78,8 @@ int verb_status(struct cli *c, int argc, char **argv)
     if (r < 0)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
+    if (!c->json)
+        add_names(c, status);
     if (!c->json)
         whole_status(status, &c->out, &out);
     r = c->json ? cli_print_json(c, status) : cli_print(c, &out);
@@ -116,6 +130,7 @@ int verb_home(struct cli *c, int argc, char **argv)
     if (cli_call(c, "GET", "/status", NULL, &status, &err) < 0)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0}, trouble = {0};
+    add_names(c, status);
     json_t *leases = mine(status);
     headline(status, &c->out, &out);
     show_no_gpu(status, &trouble);
