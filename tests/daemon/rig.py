@@ -47,6 +47,11 @@ def check(condition, *text):
         raise Failed(" ".join(str(t) for t in text) or "check failed")
 
 
+def places(lease):
+    """Where a lease's slices are, in the words that lists and single leases share."""
+    return [(s["gpu"], s["profile"], s["uuid"], s["gi"], s["start"]) for s in lease["slices"]]
+
+
 def same(got, want, what=""):
     check(got == want, f"{what}: got {got!r}, want {want!r}")
 

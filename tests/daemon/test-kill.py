@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 
-from rig import DEEP, OPTIONS, PATIENCE, House, Job, call, check, main, same, test, until
+from rig import DEEP, OPTIONS, PATIENCE, House, Job, call, check, main, places, same, test, until
 
 OPERATIONS, KILLS = (1000, 4000) if DEEP else (200, 500)
 PROFILES = ["1g.10gb"] * 4 + ["2g.20gb"] * 2 + ["3g.40gb", "1g.20gb", "7g.80gb", None]
@@ -170,7 +170,7 @@ class Script:
         for key, (lease, job) in self.live.items():
             now = shown.get(lease["id"])
             check(now and now["state"] == "active", f"lease {lease['id']} ({key}) is lost: {now}")
-            same(now["slices"], lease["slices"], f"slices of lease {lease['id']}")
+            same(places(now), places(lease), f"slices of lease {lease['id']}")
             check(now["ends"] > self.ends[lease["id"]] - 0.01, f"lease {lease['id']} ends early")
             check(not job or job.alive(), f"the job of lease {lease['id']} was disturbed")
         for x in shown.values():

@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from rig import House, Job, check, main, same, test, until
+from rig import House, Job, check, main, places, same, test, until
 
 ASK = {"bind": "none", "for": "1h"}
 
@@ -130,7 +130,7 @@ def a_stop_and_a_start_disturb_nobody():
             for lease, job in zip(before, jobs):
                 check(job.alive(), "a job was disturbed")
                 now = after[lease["id"]]
-                same((now["state"], now["slices"], now["asked_for"]), ("active", lease["slices"], "1g.10gb"))
+                same((now["state"], places(now), now["asked_for"]), ("active", places(lease), "1g.10gb"))
                 check(abs(now["started"] - lease["started"]) < 0.01)
         h.restart(signal.SIGKILL)
         jobs[0].kill()
