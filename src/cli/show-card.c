@@ -69,6 +69,8 @@ static void life(const json_t *lease, const struct table_look *look, struct str 
     slices(&t, lease);
     times(&t, lease);
     line(&t, "waits for", get_text(lease, "waits_for"));
+    line(&t, "notice", get_text(lease, "notice"));
+    line(&t, "signal", get_text(lease, "signal"));
     line(&t, "lives with", get_text(lease, "bind"));
     line(&t, "command", get_text(lease, "command"));
     if (json_is_integer(status)) {

@@ -67,6 +67,8 @@ static int no_group_access(const char *path, struct error *err)
     }
     struct group group, *found = NULL;
     char room[4096];
+    /* Nobody is to join the group of root for this. */
+    known = known && st.st_gid != 0;
     if (known && getgrgid_r(st.st_gid, &group, room, sizeof room, &found) == 0 && found)
         return error_set(err, ERROR_NO_PERMISSION,
                          "you may not connect to %s: it is for members of the group \"%s\"; ask "
