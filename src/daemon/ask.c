@@ -16,7 +16,7 @@ struct body {
     const char *profile, *compute, *gpu, *bind, *owner, *key, *command, *door, *signal;
     uint64_t bytes;
     int64_t gpus, count, start, priority, for_ns, grace_ns, wait_ns;
-    bool movable, stay, async;
+    bool movable, stay, async, has_for;
 };
 
 static int read_body(const struct call *c, struct body *b, struct error *err)
@@ -30,7 +30,7 @@ static int read_body(const struct call *c, struct body *b, struct error *err)
         {"count", FIELD_INT, &b->count, .min = 1, .max = REQUEST_SLICES},
         {"gpu", FIELD_STRING, &b->gpu, .max = MACHINE_UUID},
         {"start", FIELD_INT, &b->start, .min = 0, .max = 15},
-        {"for", FIELD_DURATION, &b->for_ns},
+        {"for", FIELD_DURATION, &b->for_ns, .found = &b->has_for},
         {"wait", FIELD_DURATION, &b->wait_ns},
         {"grace", FIELD_DURATION, &b->grace_ns},
         {"priority", FIELD_INT, &b->priority, .min = -1000, .max = 1000},
@@ -58,8 +58,11 @@ static int no_gpu(struct daemon *d, struct error *err)
         managed += g && g->managed;
         present += g && g->present;
     }
-    if (managed > 0)
+    if (managed > 0 && present > 0)
         return 0;
+    if (managed > 0)
+        return error_set(err, ERROR_DRIVER_LOST, "the GPUs of this machine do not answer: %s",
+                         driver_trouble(d)[0] ? driver_trouble(d) : "the driver shows none");
     if (present > 0)
         return error_set(err, ERROR_NEVER,
                          "none of the %u GPUs of this machine is managed by fetta; an operator "
@@ -430,6 +433,8 @@ static int apply_limits(struct call *c, const struct body *b, struct lease *l, s
         if (r < 0)
             return r;
     }
+    if (b->has_for && b->for_ns == 0)
+        return error_set(err, ERROR_INVALID, "for: a lease lasts longer than 0; such as 2h");
     if (q.max_for && b->for_ns > q.max_for) {
         char text[TIME_TEXT];
         return error_set(err, ERROR_INVALID, "for: your leases last at most %s",

@@ -566,6 +566,17 @@ int binds_init(struct daemon *d, struct error *err)
     return 0;
 }
 
+void binds_abandon(struct daemon *d)
+{
+    for (const struct lease *l = NULL; (l = world_lease_after(d->world, l ? l->id : 0));) {
+        struct bound *b = find_or_add(d, l->id);
+        if (b)
+            signal_all(b, l, SIGKILL, false);
+    }
+    if (d->binds->have_tree)
+        gather_clear(&d->binds->tree);
+}
+
 void binds_done(struct daemon *d)
 {
     if (!d->binds)

@@ -13,6 +13,10 @@
 int binds_init(struct daemon *d, struct error *err);
 void binds_done(struct daemon *d);
 
+/* The emulated machine is going away: ends every process of every lease, hard, and removes their
+ * cgroups, waiting a second for that at most. */
+void binds_abandon(struct daemon *d);
+
 /* After a start: finds the processes of all recorded leases again, reports those that are gone,
  * removes cgroups of leases that are not. */
 void binds_restore(struct daemon *d);

@@ -67,7 +67,8 @@ int config_gpu_list(const char *text, const char *what, uint64_t *ret, struct er
         at += *at == ',' && at != text;
         if (add_range(&at, &set) < 0)
             return error_set(err, ERROR_INVALID,
-                             "%s: '%s' is not a list of GPUs; write it as 0, 0-3, 1,5, all or none",
+                             "%s: '%s' is not a list of GPUs; write it as 0, 0-3, 1,5, all or "
+                             "none, with numbers up to 63",
                              what, text);
     } while (*at == ',');
     if (*at)
@@ -186,7 +187,7 @@ static int read_pools(const struct field_at *root, const json_t *tree, json_t *p
         struct error bad;
         const char *pool = json_string_value(value);
         if (config_gpu_list(gpus, "pools", &set, &bad) < 0)
-            return field_error(&one, err, "%s", bad.text);
+            return field_error(&one, err, "%s", bad.text + strlen("pools: "));
         bool sliced = pool && strcmp(pool, "sliced") == 0;
         bool whole = pool && strcmp(pool, "whole") == 0;
         if (!sliced && !whole && !(pool && strcmp(pool, "elastic") == 0))
@@ -227,7 +228,7 @@ static int read_manage(const struct field_at *root, const json_t *tree, const js
     if (!text)
         return field_error(&at, err, "a list of GPUs was expected, such as 0-3, all or none");
     if (config_gpu_list(text, "manage", &c->manage, &bad) < 0)
-        return field_error(&at, err, "%s", bad.text);
+        return field_error(&at, err, "%s", bad.text + strlen("manage: "));
     c->manage_all = strcmp(text, "all") == 0;
     return 0;
 }

@@ -48,6 +48,7 @@ struct daemon {
     uint16_t slot_of[MACHINE_GPUS];        /* observation index to world slot */
     bool seen_once;         /* the first observation is in */
     bool serving;           /* the socket is open */
+    bool abandoned;         /* the emulated machine around us is gone */
     int exit_status;
     int ready_fd;           /* told when service begins; -1 = nobody */
     int lock_fd;

@@ -6,9 +6,8 @@
 #include "daemon/gather.h"
 
 #include "base/fd.h"
-#include "proc/cgroup.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,5 +81,32 @@ void gather_processes(struct daemon *d, const struct lease *l, const char *dir,
         if (l->tree && proc_alive(l->bind_pid, l->bind_start))
             (void)proc_list_descendants(l->bind_pid, ret, &ignored);
         add_marked(d, l, ret);
+    }
+}
+
+struct clearing {
+    const struct cgroup_tree *tree;
+    unsigned left;
+};
+
+/* Kills a group and takes it away; *arg counts those that are still there. */
+static void clear_group(uint64_t id, void *arg)
+{
+    struct clearing *c = arg;
+    char dir[CGROUP_PATH];
+    struct error err;
+    (void)cgroup_dir(c->tree, id, dir);
+    (void)cgroup_kill(dir, &err);
+    c->left += cgroup_remove(dir, &err) != 1;
+}
+
+void gather_clear(const struct cgroup_tree *t)
+{
+    struct error err;
+    for (int i = 0; i < 100; i++) {
+        struct clearing c = {.tree = t};
+        if (cgroup_each(t, clear_group, &c, &err) < 0 || c.left == 0)
+            return;
+        (void)poll(NULL, 0, 10);
     }
 }

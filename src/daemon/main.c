@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +186,7 @@ static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *a
     (void)source;
     (void)fd;
     (void)events;
+    d->abandoned = true;
     return sd_event_exit(d->loop, 0);
 }
 
@@ -282,8 +284,17 @@ static int start(struct daemon *d, const struct options *o, struct error *err)
     return r < 0 ? r : driver_start(d, err);
 }
 
-static void stop(struct daemon *d)
+static bool is_cut(int lifeline)
 {
+    struct pollfd p = {.fd = lifeline, .events = POLLIN};
+    return lifeline >= 0 && poll(&p, 1, 0) > 0;
+}
+
+static void stop(struct daemon *d, int lifeline)
+{
+    /* An emulated machine that is gone has no next fettad. */
+    if (d->binds && (d->abandoned || is_cut(lifeline)))
+        binds_abandon(d);
     /* Leases and their processes stay: the next fettad finds them again. */
     api_stop(d);
     if (d->loop)
@@ -338,7 +349,7 @@ int main(int argc, char **argv)
     else
         d->exit_status = sd_event_loop(d->loop) != 0;
     int status = r < 0 ? 1 : d->exit_status;
-    stop(d);
+    stop(d, o.lifeline);
     free(d);
     return status;
 }

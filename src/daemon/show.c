@@ -262,7 +262,10 @@ json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer 
     char text[SHOW_OWNER];
     json_t *o = json_object();
     set_common(d, o, l);
-    set_live(d, o, l, d->config.privacy && !mine && !v->operator_);
+    bool hide = d->config.privacy && !mine && !v->operator_;
+    set_live(d, o, l, hide);
+    if (hide) /* a process id names its owner, too */
+        set_text(o, "bind", NULL);
     set(o, "ended", instant(l->ended_at));
     set(o, "confined", json_boolean(binds_confined(d, l->id)));
     set_text(o, "notice", notice(d, l, text));

@@ -221,7 +221,7 @@ static bool within_quota(const struct draft *d, const struct lease *l,
            (!l->limit_compute || compute <= l->limit_compute);
 }
 
-/* Ranks and CUDA_VISIBLE_DEVICES follow the order of the slices, and people expect the machine's. */
+/* Ranks and CUDA_VISIBLE_DEVICES follow the order of the slices; people expect the machine's. */
 static void in_order(struct lease *l)
 {
     for (unsigned i = 1; i < l->slice_n; i++) {
