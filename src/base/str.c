@@ -80,6 +80,15 @@ bool str_copy(char *to, size_t size, const char *from)
     return kept == n;
 }
 
+/* FNV-1a, a published public-domain function. */
+uint64_t str_hash(const char *text)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 enum { NEAREST_WORD = 48 };
 
 /* Levenshtein distance of two words of at most NEAREST_WORD letters, one row at a time. */

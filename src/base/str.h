@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct str {
     char *text; /* zero-terminated once anything was appended, NULL before */
@@ -28,6 +29,9 @@ char *str_take(struct str *s);
 
 /* Copies at most size-1 bytes and terminates; true if all of `from` fitted. */
 bool str_copy(char *to, size_t size, const char *from);
+
+/* A hash of the text (FNV-1a), the same everywhere and for ever. */
+uint64_t str_hash(const char *text);
 
 /* The word of `n` candidates nearest to `word` by edit distance, or NULL if none is near. */
 const char *str_nearest(const char *word, const char *const *candidates, size_t n);

@@ -69,6 +69,13 @@ TEST(nearest_word)
     CHECK(str_nearest("zebra", names, ARRAY_LEN(names)) == NULL);
 }
 
+TEST(a_hash_is_the_same_everywhere)
+{
+    /* Test vectors of FNV-1a's authors. */
+    CHECK(str_hash("") == UINT64_C(0xcbf29ce484222325));
+    CHECK(str_hash("foobar") == UINT64_C(0x85944171f73967e8));
+}
+
 TEST(rng_is_the_same_everywhere)
 {
     struct rng r = {.state = 1};

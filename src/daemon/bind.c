@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "daemon/driver.h"
 #include "daemon/gather.h"
+#include "daemon/note.h"
 #include "daemon/turn.h"
 #include "proc/cgroup.h"
 
@@ -17,8 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { LEFT_MAX = 2000 }; /* bytes of names kept of what a lease left behind */
 
 #define CHECK_FIRST (10 * TIME_MS)
 #define CHECK_SLOWEST (250 * TIME_MS)
@@ -35,6 +34,7 @@ struct bound {
     bool confined;             /* it has a cgroup of its own */
     bool joined;               /* ... and some process was put there */
     bool exit_told;            /* its parent said how the command ended */
+    bool leaving;              /* the lease is over; its cgroup will be removable in a moment */
     bool ending, hard;
     uint64_t asked_gpus;       /* slots whose process list we wait for */
     bool driver_busy;          /* the driver still saw a process on a slice of ours */
@@ -234,22 +234,6 @@ static void watch_bound(struct bound *b, const struct lease *l)
 
 /* ---- telling and ending ---- */
 
-/* Writes down which processes had to be ended after the command itself had. */
-static void record_left(struct bound *b, const struct proc_list *list)
-{
-    AUTO_STR struct str lines = {0};
-    char name[PROC_NAME];
-    struct error err;
-    for (size_t i = 0; i < list->n && lines.len < LEFT_MAX; i++)
-        str_addf(&lines, "%d %s\n", list->ids[i].pid, proc_name(list->ids[i].pid, name));
-    if (!lines.text)
-        return;
-    log_info("lease %u left behind, ended now: %s", b->lease, lines.text);
-    if (turn_open(b->daemon, &err) < 0 ||
-        store_set_left(b->daemon->store, b->lease, lines.text, &err) < 0)
-        log_warn("%s", err.text);
-}
-
 static void signal_all(struct bound *b, const struct lease *l, int sig, bool record)
 {
     AUTO_PROC_LIST struct proc_list list = {0};
@@ -258,7 +242,7 @@ static void signal_all(struct bound *b, const struct lease *l, int sig, bool rec
     const char *group = dir_of(b, dir);
     gather_processes(b->daemon, l, group, &list);
     if (record)
-        record_left(b, &list);
+        notes_left(b->daemon, b->lease, &list);
     if (group && sig == SIGKILL)
         (void)cgroup_kill(group, &err);
     else
@@ -289,6 +273,19 @@ static void report_empty(struct bound *b)
 
 static void check_later(struct bound *b);
 
+/* The lease is over: its cgroup goes as soon as the kernel lets go of the last dead process. */
+static void leave(struct bound *b)
+{
+    char dir[CGROUP_PATH];
+    struct error err;
+    b->leaving = true;
+    b->gone = sd_event_source_disable_unref(b->gone);
+    if (b->confined && cgroup_remove(dir_of(b, dir), &err) == 0)
+        check_later(b);
+    else
+        drop(b->daemon, b);
+}
+
 static int on_check(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct bound *b = arg;
@@ -297,6 +294,10 @@ static int on_check(sd_event_source *source, uint64_t usec, void *arg)
     char dir[CGROUP_PATH];
     (void)source;
     (void)usec;
+    if (b->leaving) {
+        leave(b);
+        return 0;
+    }
     if (!l || !b->ending)
         return 0;
     gather_processes(b->daemon, l, dir_of(b, dir), &list);
@@ -445,13 +446,10 @@ int binds_attach(struct daemon *d, uint32_t lease, const struct proc_id *who, st
 void binds_ended(struct daemon *d, uint32_t lease)
 {
     struct bound *b = find(d, lease);
-    char dir[CGROUP_PATH];
-    struct error err;
-    if (!b)
+    if (!b || b->leaving)
         return;
-    if (b->confined)
-        (void)cgroup_remove(dir_of(b, dir), &err);
-    drop(d, b);
+    b->check_after = CHECK_FIRST;
+    leave(b);
 }
 
 void binds_exit_told(struct daemon *d, uint32_t lease)
@@ -491,7 +489,11 @@ static void restore_group(uint64_t id, void *arg)
         return;
     }
     (void)cgroup_kill(dir, &err);
-    (void)cgroup_remove(dir, &err);
+    struct bound *left = find_or_add(d, (uint32_t)id);
+    if (!left)
+        return;
+    left->confined = true;
+    binds_ended(d, (uint32_t)id);
 }
 
 static void restore_lease(struct daemon *d, const struct lease *l)
@@ -538,15 +540,6 @@ void binds_restore(struct daemon *d)
     }
 }
 
-/* FNV-1a, a published public-domain function. */
-static uint64_t hash_text(const char *text)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 int binds_init(struct daemon *d, struct error *err)
 {
     char prefix[CGROUP_PREFIX];
@@ -557,7 +550,7 @@ int binds_init(struct daemon *d, struct error *err)
     /* Emulated machines come and go beside each other: each is told apart by its state's place. */
     if (d->emulated)
         (void)snprintf(prefix, sizeof prefix, "emu-%016llx",
-                       (unsigned long long)hash_text(d->state_dir));
+                       (unsigned long long)str_hash(d->state_dir));
     else
         (void)str_copy(prefix, sizeof prefix, "lease");
     d->binds->have_tree = cgroup_open(prefix, &d->binds->tree, &why) == 0;

@@ -1,10 +1,14 @@
 /* A short list: as many notes as live leases. */
 #include "daemon/note.h"
 
+#include "base/log.h"
+#include "base/str.h"
 #include "daemon/turn.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { LEFT_MAX = 2000 }; /* bytes of names kept of what a lease left behind */
 
 static const struct note nothing = {.asked_for = "", .command = ""};
 
@@ -76,4 +80,18 @@ void notes_done(struct daemon *d)
 {
     while (d->notes.first)
         notes_drop(d, d->notes.first->lease);
+}
+
+void notes_left(struct daemon *d, uint32_t lease, const struct proc_list *list)
+{
+    AUTO_STR struct str lines = {0};
+    char name[PROC_NAME];
+    struct error err;
+    for (size_t i = 0; i < list->n && lines.len < LEFT_MAX; i++)
+        str_addf(&lines, "%d %s\n", list->ids[i].pid, proc_name(list->ids[i].pid, name));
+    if (!lines.text)
+        return;
+    log_info("lease %u left behind, ended now: %s", lease, lines.text);
+    if (turn_open(d, &err) < 0 || store_set_left(d->store, lease, lines.text, &err) < 0)
+        log_warn("%s", err.text);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/daemon.h"
+#include "proc/proc.h"
 
 struct note {
     uint32_t lease;
@@ -18,6 +19,9 @@ int notes_add(struct daemon *d, uint32_t lease, const char *asked_for, const cha
 
 /* The note of a live lease, read back from the store if need be; never NULL. */
 const struct note *notes_get(struct daemon *d, uint32_t lease);
+
+/* Writes down which processes had to be ended after the lease's command itself had. */
+void notes_left(struct daemon *d, uint32_t lease, const struct proc_list *list);
 
 /* Forgets one lease's note, or all of them; the store keeps the texts. */
 void notes_drop(struct daemon *d, uint32_t lease);
