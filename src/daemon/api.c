@@ -20,6 +20,9 @@
 
 enum { CHANGED_MAX = 256 };
 
+/* Seconds since the epoch have ten digits before the point: three behind it are milliseconds. */
+#define API_JSON (JSON_COMPACT | JSON_REAL_PRECISION(13))
+
 struct api {
     struct http_server *http;
     sd_event_source *io;
@@ -50,7 +53,7 @@ void call_answer(struct call *c, int status, json_t *reply)
 {
     if (reply && c->hint[0] && json_object_get(reply, "lease"))
         (void)json_object_set_new(reply, "hint", json_string(c->hint));
-    char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+    char *text = reply ? json_dumps(reply, API_JSON) : NULL;
     json_decref(reply);
     http_reply(c->http, status, text, text ? strlen(text) : 0);
     forget(c);
@@ -99,7 +102,7 @@ static const char *render_status(struct daemon *d, bool hide)
     if (*kept)
         return *kept;
     json_t *o = show_status(d, hide);
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_dumps(o, API_JSON) : NULL;
     json_decref(o);
     *kept = text;
     return text;
@@ -215,7 +218,8 @@ static bool is_operator(struct daemon *d, const struct http_peer *p)
     if (p->uid == d->root_uid)
         return true;
     for (size_t i = 0; i < d->config.operator_n; i++)
-        if (d->config.operators[i] == p->gid || user_in_group(p->uid, d->config.operators[i]))
+        if (d->config.operators[i] == p->gid ||
+            user_in_group(&d->users, p->uid, d->config.operators[i]))
             return true;
     return false;
 }
@@ -387,7 +391,7 @@ static void settle(struct call *c)
 
 static void stream_line(struct api *a, json_t *o)
 {
-    AUTO_FREE char *text = json_dumps(o, JSON_COMPACT);
+    AUTO_FREE char *text = json_dumps(o, API_JSON);
     json_decref(o);
     if (!text)
         return;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "daemon/user.h"
 #include "engine/step.h"
 #include "model/machine.h"
 #include "store/store.h"
@@ -57,6 +58,7 @@ struct daemon {
     struct binds *binds;
     struct api *api;
     struct notes notes;
+    struct user_names users;
 };
 
 /* The driver has been looked at (or does not answer): the first time, service begins. */

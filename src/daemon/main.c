@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+
+enum { LARGE = 64 * 1024 }; /* bytes */
 
 enum { GPU_MAX = MACHINE_GPUS, LEASE_MAX = 4096, PRUNE_ROWS = 1000 };
 
@@ -331,6 +334,10 @@ int main(int argc, char **argv)
     if (o.check)
         return check_config(&o);
     log_init("fettad", LOG_LEVEL_INFO);
+    /* Pictures and answers are large for a moment: give their memory back at once, since a daemon
+     * that idles should weigh what it keeps. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
     struct daemon *d = calloc(1, sizeof *d);
     if (!d)
         return 1;

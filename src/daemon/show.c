@@ -141,9 +141,12 @@ static void set_brief(struct daemon *d, json_t *o, const struct lease *l, bool b
     set(o, "id", json_integer(l->id));
     set(o, "revision", json_integer(l->revision));
     set_text(o, "state", lease_state_name(l->state));
-    set_text(o, "why", l->why ? lease_why_name(l->why) : NULL);
-    set(o, "count", json_integer(l->count));
-    set_text(o, "kind", kind_names[l->kind]);
+    if (!brief || l->why)
+        set_text(o, "why", l->why ? lease_why_name(l->why) : NULL);
+    if (!brief || l->count > 1)
+        set(o, "count", json_integer(l->count));
+    if (!brief || l->kind != SLICE_GI)
+        set_text(o, "kind", kind_names[l->kind]);
     json_t *list = json_array();
     for (unsigned i = 0; i < l->slice_n; i++)
         (void)json_array_append_new(list, show_slice(d, &l->slices[i], brief));
@@ -174,7 +177,7 @@ static void set_owner(struct daemon *d, json_t *o, const struct lease *l, bool h
 {
     char text[SHOW_OWNER], name[USER_NAME];
     set_text(o, "owner", hide ? NULL : show_owner(d, l->owner, text));
-    set_text(o, "user", hide ? NULL : user_name(l->asker_uid, name));
+    set_text(o, "user", hide ? NULL : user_name(&d->users, l->asker_uid, name));
 }
 
 static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
@@ -363,11 +366,13 @@ static json_t *show_seat(struct daemon *d, const struct board *b, const struct g
     set(o, "compute", json_integer(known ? b->profiles[s->profile].compute : 0));
     bool exists = s->state != SEAT_CREATING;
     set(o, "gi", exists ? json_integer(s->gi) : json_null());
-    set(o, "ci", exists ? json_integer(s->ci) : json_null());
     set_text(o, "state", seat_names[s->state]);
     set(o, "lease", s->lease ? json_integer(s->lease) : json_null());
-    set_text(o, "uuid", exists && ci ? ci->uuid : NULL);
-    set(o, "fixed", json_boolean(s->fixed));
+    /* Of a leased slice the lease says it. */
+    if (!s->lease)
+        set_text(o, "uuid", exists && ci ? ci->uuid : NULL);
+    if (s->fixed)
+        set(o, "fixed", json_true());
     return o;
 }
 

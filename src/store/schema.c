@@ -223,7 +223,8 @@ int schema_open(const char *path, int version, const char *const *steps, sqlite3
     if (result == 0)
         result = schema_exec(db,
                              "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-                             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
+                             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
+                             "PRAGMA cache_size = -256",
                              "cannot open the state", err);
     if (result == 0 && found < 0)
         result = make_schema(db, err);

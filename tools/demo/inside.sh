@@ -157,7 +157,7 @@ took=$(millis "$start" "$EPOCHREALTIME")
 first=$(daemon_pid)
 hold
 read -r slices compute _ _ <<<"$(machine)"
-each=$("$fetta" status --json | awk '
+each=$("$fetta" lease list --json | awk '
     /"memory_bytes": / { bytes = $2 + 0 }
     /"sms": / { printf "%.3g GiB and %d SMs", bytes / 2 ^ 30, $2; exit }')
 snapshot
@@ -167,7 +167,8 @@ check users "$users jobs held a slice at once, $took ms after the first asked; $
     [ "$slices" -eq $users ]
 check own "each saw exactly its own device, $distinct different ones" \
     eval "[ $distinct -eq $users ] && all_own user-"
-check full "$compute of 56 compute slices leased" [ "$compute" -eq 56 ]
+check full "$compute of 56 compute slices leased, each slice with $each" \
+    eval "[ $compute -eq 56 ] && [ -n '$each' ]"
 release $users
 until_true 30 nothing_held
 check users_end "all of them ended well and gave back" wait_all
