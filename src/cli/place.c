@@ -50,7 +50,7 @@ static int find_programs(struct place *p, struct error *err)
     int r = find(p->bin, emuds, "fetta-emud", p->emud, err);
     if (r == 0)
         r = find(p->bin, daemons, "fettad", p->fettad, err);
-    return r ? r : find(p->bin, libraries, "the emulated libnvidia-ml.so.1", p->library, err);
+    return r ? r : find(p->bin, libraries, "the emulated libnvidia-ml.so.1", p->nvml, err);
 }
 
 static int write_config(const struct place *p, struct error *err)
@@ -60,7 +60,7 @@ static int write_config(const struct place *p, struct error *err)
     if (fd < 0)
         return error_errno(err, ERROR_IO, errno, "cannot write %s", p->config);
     str_add(&text, "nvml: '");
-    for (const char *at = p->library; *at; at++)
+    for (const char *at = p->nvml; *at; at++)
         str_add_n(&text, *at == '\'' ? "''" : at, *at == '\'' ? 2 : 1);
     str_add(&text, "'\nmanage: all\n");
     if (text.failed)

@@ -16,7 +16,7 @@ struct place {
     char state[PLACE_FILE], config[PLACE_FILE];
     char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
     char bin[PATH_MAX]; /* directory of fetta itself */
-    char emud[PATH_MAX], fettad[PATH_MAX], library[PATH_MAX];
+    char emud[PATH_MAX], fettad[PATH_MAX], nvml[PATH_MAX];
 };
 
 /* Finds the programs and makes the directory with the daemon's configuration in it. */

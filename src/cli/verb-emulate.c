@@ -91,7 +91,7 @@ static bool make_env(struct emulation *m)
     char library_dir[PATH_MAX];
     for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
         (void)unsetenv(foreign[i]);
-    (void)str_copy(library_dir, sizeof library_dir, m->place.library);
+    (void)str_copy(library_dir, sizeof library_dir, m->place.nvml);
     *strrchr(library_dir, '/') = '\0';
     if (!prepend("LD_LIBRARY_PATH", library_dir) || !prepend("PATH", m->place.bin) ||
         setenv("FETTA_SOCKET", m->place.socket, 1) < 0 ||

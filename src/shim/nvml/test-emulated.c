@@ -250,7 +250,7 @@ TEST(fork_and_unloading)
             CHECK(in_child(count_in_child));
         CHECK_INT(n.nvmlDeviceGetCount_v2(&count), ==, 0);
         CHECK_INT(n.nvmlShutdown(), ==, 0);
-        CHECK(dlclose(n.library) == 0 && load());
+        CHECK(dlclose(n.handle) == 0 && load());
     }
     CHECK_INT(open_files(), ==, files);
     stop();

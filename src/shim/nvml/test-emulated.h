@@ -20,7 +20,7 @@
 
 /* The whole ABI as function pointers. */
 static struct {
-    void *library;
+    void *handle;
 #define CALL(name, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
 #define ALIAS(name, as, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
 #include "nvml/nvml_calls.def"
@@ -33,10 +33,10 @@ static pid_t driver;
 
 static inline bool load(void)
 {
-    n.library = dlopen(SHIM_PATH, RTLD_NOW | RTLD_LOCAL);
-    bool all = n.library != NULL;
-#define CALL(name, fidelity, who, ...) all = all && (*(void **)&n.name = dlsym(n.library, #name));
-#define ALIAS(name, as, ...) all = all && (*(void **)&n.name = dlsym(n.library, #name));
+    n.handle = dlopen(SHIM_PATH, RTLD_NOW | RTLD_LOCAL);
+    bool all = n.handle != NULL;
+#define CALL(name, fidelity, who, ...) all = all && (*(void **)&n.name = dlsym(n.handle, #name));
+#define ALIAS(name, as, ...) all = all && (*(void **)&n.name = dlsym(n.handle, #name));
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS
@@ -91,7 +91,7 @@ static inline void stop(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(access(path, F_OK) < 0);
     (void)rmdir(directory);
-    (void)dlclose(n.library);
+    (void)dlclose(n.handle);
 }
 
 /* Runs `fetta-emud ctl ...` to its end; its exit status. */
