@@ -183,26 +183,12 @@ int call_pool(struct call *c, struct error *err)
 
 int call_reload(struct call *c, struct error *err)
 {
-    struct daemon *d = c->daemon;
-    struct config fresh;
     int r = call_need_operator(c, "reload the configuration", err);
     if (r == 0)
-        r = config_read(d->config_path, true, &fresh, err);
-    if (r == 0)
-        r = config_check_gpus(&fresh, d->machine->gpu_n, err);
-    struct event e = {.kind = EVENT_POLICY};
-    if (r == 0) {
-        e.policy = fresh.policy;
-        r = turn_event(d, &e, NULL, err);
-    }
-    if (r < 0)
-        return r;
-    d->config = fresh;
-    log_info("configuration read again from %s", d->config_path);
-    return call_after_commit(c, json_pack("{s:b}", "changed", 1));
+        r = daemon_reload(c->daemon, err);
+    return r < 0 ? r : call_after_commit(c, json_pack("{s:b}", "changed", 1));
 }
 
-/* A hint about a smaller slice is only good news if that one is free. */
 int call_explain(struct call *c, struct error *err)
 {
     struct event e;

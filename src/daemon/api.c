@@ -360,7 +360,7 @@ static void settle(struct call *c)
     bool waits = l && (l->state == LEASE_QUEUED || l->state == LEASE_STARTING);
     bool ready = false;
     switch (c->wait) {
-    case CALL_ANSWERED:
+    case CALL_NEW:
     case CALL_STREAM:
         return;
     case CALL_COMMIT: {

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 enum call_wait {
-    CALL_ANSWERED,    /* nothing left to do */
+    CALL_NEW,         /* its handler runs */
     CALL_COMMIT,      /* answers `reply` when the turn is durable */
     CALL_PLACED,      /* ... with the lease, 202 if it waits */
     CALL_GRANTED,     /* the lease is granted or over */

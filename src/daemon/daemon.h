@@ -17,6 +17,8 @@ struct api;
 struct binds;
 struct driver;
 
+enum { DAEMON_LEASES = 4096 }; /* live and waiting ones at a time */
+
 struct note;
 
 /* Texts of live leases; see note.h. */
@@ -63,6 +65,9 @@ struct daemon {
 
 /* The driver has been looked at (or does not answer): the first time, service begins. */
 void daemon_looked(struct daemon *d);
+
+/* Reads the configuration again, all or nothing; on an error everything stays as it was. */
+int daemon_reload(struct daemon *d, struct error *err);
 
 /* The observed GPU of a world slot, NULL when it was not seen this time. */
 struct machine_gpu *daemon_gpu(struct daemon *d, unsigned slot);

@@ -155,7 +155,7 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
         if (!was_lost || strcmp(v->trouble, err->text) != 0)
             log_warn("no driver: %s", err->text);
         (void)snprintf(v->trouble, sizeof v->trouble, "%s", err->text);
-        see_lost(d, err);
+        see_lost(d);
         stop_idle_workers(v);
         look_soon(v, LOST_RETRY);
         daemon_looked(d);

@@ -27,7 +27,7 @@
 
 enum { LARGE = 64 * 1024 }; /* bytes */
 
-enum { GPU_MAX = MACHINE_GPUS, LEASE_MAX = 4096, PRUNE_ROWS = 1000 };
+enum { PRUNE_ROWS = 1000 };
 
 static const char help[] =
     "fettad - leases GPU slices of this machine\n"
@@ -164,22 +164,30 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     return sd_event_exit(d->loop, 0);
 }
 
+int daemon_reload(struct daemon *d, struct error *err)
+{
+    struct config fresh;
+    int r = config_read(d->config_path, true, &fresh, err);
+    if (r == 0)
+        r = config_check_gpus(&fresh, d->machine->gpu_n, err);
+    if (r < 0)
+        return r;
+    struct event e = {.kind = EVENT_POLICY, .policy = fresh.policy};
+    r = turn_event(d, &e, NULL, err);
+    if (r < 0)
+        return r;
+    d->config = fresh;
+    log_info("configuration read again from %s", d->config_path);
+    return 0;
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
-    struct daemon *d = arg;
-    struct config fresh;
     struct error err;
     (void)source;
     (void)info;
-    if (config_read(d->config_path, true, &fresh, &err) < 0 ||
-        config_check_gpus(&fresh, d->machine->gpu_n, &err) < 0) {
+    if (daemon_reload(arg, &err) < 0)
         log_error("the configuration stays as it was: %s", err.text);
-        return 0;
-    }
-    struct event e = {.kind = EVENT_POLICY, .policy = fresh.policy};
-    d->config = fresh;
-    turn_post(d, &e);
-    log_info("configuration read again from %s", d->config_path);
     return 0;
 }
 
@@ -203,7 +211,7 @@ static int open_state(struct daemon *d, struct error *err)
     int r = proc_boot_id(boot, err);
     if (r == 0)
         r = store_open_sqlite(path, &d->store, err);
-    if (r == 0 && !(d->world = world_new(GPU_MAX, LEASE_MAX)))
+    if (r == 0 && !(d->world = world_new(MACHINE_GPUS, DAEMON_LEASES)))
         r = error_set(err, ERROR_NO_MEMORY, "out of memory starting");
     if (r == 0)
         r = store_load(d->store, d->world, recorded, err);

@@ -158,9 +158,8 @@ void see_machine(struct daemon *d, const struct machine *m, const bool stale[MAC
     turn_touch(d);
 }
 
-void see_lost(struct daemon *d, const struct error *why)
+void see_lost(struct daemon *d)
 {
-    (void)why;
     for (unsigned slot = 0; slot < MACHINE_GPUS; slot++)
         see_gone(d, slot, false);
     for (unsigned i = 0; i < d->machine->gpu_n; i++)

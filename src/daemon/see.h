@@ -9,7 +9,7 @@
 void see_machine(struct daemon *d, const struct machine *m, const bool stale[MACHINE_GPUS]);
 
 /* The driver does not answer: every GPU is lost until it does. */
-void see_lost(struct daemon *d, const struct error *why);
+void see_lost(struct daemon *d);
 
 /* A call on this GPU runs long, or has come back. */
 void see_slow(struct daemon *d, unsigned slot, bool slow);

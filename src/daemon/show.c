@@ -29,8 +29,7 @@ static const char *const seat_names[] = {
 static const char *const kind_names[] = {
     [SLICE_GI] = "gi", [SLICE_WHOLE] = "whole", [SLICE_CI] = "ci", [SLICE_SHARE] = "share"};
 
-/* Boot time as seconds since the epoch; null for 0 and TIME_NEVER. */
-static json_t *instant(int64_t boot)
+json_t *show_instant(int64_t boot)
 {
     if (boot == 0 || boot == TIME_NEVER)
         return json_null();
@@ -185,7 +184,7 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
     static struct explanation x; /* large, and used by one thread one call at a time */
     engine_explain(d->world, l, time_boot(), &x);
     set(o, "position", json_integer((json_int_t)x.position));
-    set(o, "latest_start", instant(x.latest_start));
+    set(o, "latest_start", show_instant(x.latest_start));
     AUTO_STR struct str text = {0};
     for (size_t i = 0; i < x.n && text.len < 60; i++) {
         const struct gpu_reason *r = &x.gpus[i];
@@ -238,9 +237,9 @@ static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hi
 {
     set_owner(d, o, l, hide_owner);
     set_text(o, "asked_for", notes_get(d, l->id)->asked_for);
-    set(o, "asked", instant(l->asked_at));
-    set(o, "started", instant(l->started_at));
-    set(o, "ends", instant(l->ends_at));
+    set(o, "asked", show_instant(l->asked_at));
+    set(o, "started", show_instant(l->started_at));
+    set(o, "ends", show_instant(l->ends_at));
     if (l->state == LEASE_QUEUED)
         set_queued(d, o, l);
 }
@@ -269,7 +268,7 @@ json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer 
     set_live(d, o, l, hide);
     if (hide) /* a process id names its owner, too */
         set_text(o, "bind", NULL);
-    set(o, "ended", instant(l->ended_at));
+    set(o, "ended", show_instant(l->ended_at));
     set(o, "confined", json_boolean(binds_confined(d, l->id)));
     set_text(o, "notice", notice(d, l, text));
     set(o, "left_behind", show_left(""));

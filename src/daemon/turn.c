@@ -14,8 +14,6 @@
 
 #include <stdlib.h>
 
-enum { WORLD_GPUS = MACHINE_GPUS, WORLD_LEASES = 4096 };
-
 static int on_turn_end(sd_event_source *source, void *arg);
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
@@ -102,7 +100,7 @@ void turn_rebuild(struct daemon *d)
 {
     struct error err;
     char boot[64];
-    struct world *fresh = world_new(WORLD_GPUS, WORLD_LEASES);
+    struct world *fresh = world_new(MACHINE_GPUS, DAEMON_LEASES);
     if (!fresh || store_load(d->store, fresh, boot, &err) < 0) {
         log_error("cannot read the state back: %s", fresh ? err.text : "out of memory");
         world_free(fresh);
