@@ -1,5 +1,4 @@
 /* What operators do: drain, manage, pools, configuration; and explaining to everybody. */
-#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "daemon/call.h"

@@ -228,7 +228,7 @@ int call_end_by_key(struct call *c, struct error *err)
     int r = store_intern(c->daemon->store, key, &number, err);
     if (r == 0 && named) {
         owner.kind = OWNER_NAMED;
-        r = call_need_operator(c, "end in another's name", err);
+        r = call_need_root(c, err);
         if (r == 0)
             r = store_intern(c->daemon->store, named, &owner.id, err);
     }

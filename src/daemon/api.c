@@ -82,6 +82,13 @@ int call_need_operator(const struct call *c, const char *what, struct error *err
                      c->daemon->config_path);
 }
 
+int call_need_root(const struct call *c, struct error *err)
+{
+    if (c->who.uid == c->daemon->root_uid)
+        return 0;
+    return error_set(err, ERROR_NO_PERMISSION, "owner: only root may act in another's name");
+}
+
 int call_lease(const struct call *c, bool change, const struct lease **ret, struct error *err)
 {
     const struct lease *l = world_lease(c->daemon->world, c->id);

@@ -270,7 +270,7 @@ static int read_owner(struct call *c, const struct body *b, struct lease *l, str
     l->owner = (struct owner){.kind = OWNER_UID, .id = c->who.uid};
     if (!b->owner)
         return 0;
-    int r = call_need_operator(c, "ask in another's name", err);
+    int r = call_need_root(c, err);
     if (r == 0)
         r = owner_check_name(b->owner, err);
     l->owner.kind = OWNER_NAMED;

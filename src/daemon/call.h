@@ -49,6 +49,9 @@ int call_after_commit(struct call *c, json_t *reply);
  * ...". */
 int call_need_operator(const struct call *c, const char *what, struct error *err);
 
+/* -ERROR_NO_PERMISSION unless the caller is root: only root may act for a named owner. */
+int call_need_root(const struct call *c, struct error *err);
+
 /* The live lease of the path, for its owner or an operator when `change`. */
 int call_lease(const struct call *c, bool change, const struct lease **ret, struct error *err);
 

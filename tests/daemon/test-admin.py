@@ -205,6 +205,7 @@ def operators_and_others():
         h.config(f"manage: all\noperators: [{grp.getgrgid(NOBODY).gr_name}]\n")
         h.ok("POST", "/v1/reload")
         h.ok("POST", "/v1/drain", {"gpus": "0"}, uid=NOBODY)
+        same(h.refused("POST", "/v1/leases", {"profile": "1g.10gb", "owner": "kube:ns"}, uid=NOBODY)[0], "no-permission", "an operator is not root")
         same(h.refused("POST", "/v1/drain", {"gpus": "0"}, uid=1234)[0], "no-permission")
 
 
