@@ -18,6 +18,12 @@ void box_note(struct box *b, enum box_event_kind kind, unsigned gpu, uint64_t da
         (struct box_event){.kind = kind, .gpu = gpu, .gi = BOX_ANY, .ci = BOX_ANY, .data = data};
 }
 
+void box_xid(struct box *b, unsigned gpu, int gi, int ci, uint64_t xid)
+{
+    b->events[b->event_n++ % BOX_EVENTS] = (struct box_event){
+        .kind = BOX_EVENT_XID, .gpu = gpu, .gi = gi, .ci = ci, .data = xid};
+}
+
 int box_new(const struct machine *m, bool mig, uint32_t root, struct box **ret, struct error *err)
 {
     struct box *b = calloc(1, sizeof *b);
@@ -30,6 +36,7 @@ int box_new(const struct machine *m, bool mig, uint32_t root, struct box **ret, 
         g->mig = g->mig_pending = box_board(b, i)->memory_slices == 0 ? MACHINE_MIG_NONE
                                   : mig                              ? MACHINE_MIG_ON
                                                                      : MACHINE_MIG_OFF;
+        box_state_start(&b->state[i]);
     }
     *ret = b;
     return 0;
@@ -139,6 +146,35 @@ enum box_status box_set_mig(struct box *b, const struct box_session *s, unsigned
     return BOX_OK;
 }
 
+static void drop_uses(struct box *b, unsigned gpu)
+{
+    for (struct box_session *s = b->first; s; s = s->next) {
+        unsigned kept = 0;
+        for (unsigned i = 0; i < s->use_n; i++)
+            if (s->uses[i].gpu != (int)gpu)
+                s->uses[kept++] = s->uses[i];
+        s->use_n = (uint8_t)kept;
+    }
+}
+
+void box_reload(struct box *b)
+{
+    for (unsigned i = 0; i < b->m.gpu_n; i++) {
+        struct machine_gpu *g = &b->m.gpus[i];
+        struct box_state old = b->state[i];
+        bool keeps = g->mig == MACHINE_MIG_NONE || box_board(b, i)->family == BOARD_AMPERE;
+        drop_uses(b, i);
+        g->mig = g->mig_pending = keeps ? g->mig_pending : MACHINE_MIG_OFF;
+        g->gi_n = 0;
+        g->health = MACHINE_OK;
+        box_state_start(&b->state[i]);
+        box_state_keep(&b->state[i], &old);
+        box_note(b, BOX_EVENT_CONFIG, i, 0);
+    }
+    for (struct box_session *s = b->first; s; s = s->next)
+        s->attached = 0;
+}
+
 enum box_status box_reset(struct box *b, unsigned gpu)
 {
     struct machine_gpu *g = gpu_at(b, gpu);
@@ -147,16 +183,11 @@ enum box_status box_reset(struct box *b, unsigned gpu)
     bool lost = g->health == MACHINE_LOST;
     if (!lost && box_processes(b, gpu, BOX_ANY, BOX_ANY, NULL, 0) > 0)
         return BOX_IN_USE;
-    for (struct box_session *s = b->first; s; s = s->next) {
-        unsigned kept = 0;
-        for (unsigned i = 0; i < s->use_n; i++)
-            if (s->uses[i].gpu != (int)gpu)
-                s->uses[kept++] = s->uses[i];
-        s->use_n = (uint8_t)kept;
-    }
+    drop_uses(b, gpu);
     g->health = MACHINE_OK;
     g->mig = g->mig_pending;
     g->gi_n = 0;
+    box_state_reset(&b->state[gpu]);
     box_note(b, BOX_EVENT_CONFIG, gpu, 0);
     return BOX_OK;
 }
@@ -219,6 +250,7 @@ enum box_status box_gi_create(struct box *b, unsigned gpu, unsigned id, int star
     *insert_gi(&b->m.gpus[gpu], gi) = (struct machine_gi){
         .id = (uint8_t)gi, .profile = (uint8_t)profile, .start = (uint8_t)start, .size = slots};
     b->gi_serial[gpu][gi] = ++b->serial;
+    b->state[gpu].ecc_gi[gi] = 0;
     box_note(b, BOX_EVENT_CONFIG, gpu, 0);
     *ret_gi = (int)gi;
     return BOX_OK;
@@ -267,100 +299,6 @@ enum box_status box_gi_capacity(const struct box *b, unsigned gpu, unsigned id, 
                    (struct placement){.profile = (uint8_t)profile, .start = (uint8_t)start});
     *ret = n;
     return BOX_OK;
-}
-
-bool box_find(struct box *b, const char *uuid, unsigned *ret_gpu, int *ret_gi, int *ret_ci)
-{
-    for (unsigned gpu = 0; gpu < b->m.gpu_n; gpu++) {
-        *ret_gpu = gpu;
-        *ret_gi = *ret_ci = BOX_ANY;
-        if (strcmp(b->m.gpus[gpu].uuid, uuid) == 0)
-            return true;
-        for (unsigned i = 0; box_mig_at(b, gpu, i, ret_gi, ret_ci); i++)
-            if (strcmp(box_ci(b, gpu, *ret_gi, *ret_ci)->uuid, uuid) == 0)
-                return true;
-    }
-    return false;
-}
-
-static enum box_status add_use(struct box_session *s, struct box_use use)
-{
-    if (s->use_n == BOX_USES)
-        return BOX_NO_ROOM;
-    s->uses[s->use_n++] = use;
-    s->attached |= UINT64_C(1) << use.gpu;
-    return BOX_OK;
-}
-
-enum box_status box_open(struct box *b, struct box_session *s, const char *uuid, uint64_t bytes)
-{
-    unsigned gpu = 0;
-    int gi = BOX_ANY, ci = BOX_ANY;
-    if (!box_find(b, uuid, &gpu, &gi, &ci))
-        return BOX_NOT_FOUND;
-    if (b->m.gpus[gpu].health == MACHINE_LOST)
-        return BOX_LOST;
-    if (gi == BOX_ANY && b->m.gpus[gpu].mig == MACHINE_MIG_ON)
-        return BOX_NOT_SUPPORTED;
-    uint64_t total = 0, used = 0;
-    box_memory(b, gpu, gi, &total, &used);
-    if (bytes > total - used)
-        return BOX_NO_MEMORY;
-    return add_use(s, (struct box_use){.gpu = (int16_t)gpu,
-                                       .gi = (int16_t)gi,
-                                       .ci = (int16_t)ci,
-                                       .work = true,
-                                       .bytes = bytes});
-}
-
-enum box_status box_hold(struct box *b, struct box_session *s, unsigned gpu, int gi)
-{
-    if (gpu >= b->m.gpu_n || (gi != BOX_ANY && !box_gi(b, gpu, gi)))
-        return BOX_NOT_FOUND;
-    return add_use(
-        s, (struct box_use){.gpu = (int16_t)gpu, .gi = (int16_t)gi, .ci = (int16_t)BOX_ANY});
-}
-
-void box_memory(struct box *b, unsigned gpu, int gi, uint64_t *ret_total, uint64_t *ret_used)
-{
-    const struct board *board = box_board(b, gpu);
-    const struct machine_gi *instance = gi == BOX_ANY ? NULL : box_gi(b, gpu, gi);
-    uint64_t mib = instance ? board->profiles[instance->profile].mib : board->total_mib;
-    *ret_total = mib << 20;
-    *ret_used = 0;
-    for (const struct box_session *s = b->first; s; s = s->next)
-        for (unsigned i = 0; i < s->use_n; i++)
-            if (s->uses[i].gpu == (int)gpu && (gi == BOX_ANY || s->uses[i].gi == gi))
-                *ret_used += s->uses[i].bytes;
-}
-
-/* Adds a use to the rows already written for the same process; false if it needs a row. */
-static bool merge(const struct box_use *use, uint32_t pid, struct box_process *rows, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        if (rows[i].pid != pid || rows[i].gi != use->gi || rows[i].ci != use->ci)
-            continue;
-        rows[i].bytes += use->bytes;
-        return true;
-    }
-    return false;
-}
-
-unsigned box_processes(const struct box *b, unsigned gpu, int gi, int ci, struct box_process *ret,
-                       unsigned room)
-{
-    unsigned n = 0;
-    for (const struct box_session *s = b->first; s; s = s->next) {
-        for (unsigned i = 0; i < s->use_n; i++) {
-            const struct box_use *use = &s->uses[i];
-            if (use->gpu != (int)gpu || !use->work || (gi != BOX_ANY && use->gi != gi) ||
-                (ci != BOX_ANY && use->ci != ci) || merge(use, s->pid, ret, MIN(n, room)))
-                continue;
-            if (n++ < room)
-                ret[n - 1] = (struct box_process){s->pid, use->gi, use->ci, use->bytes};
-        }
-    }
-    return n;
 }
 
 unsigned box_cap_minor(unsigned gpu_minor, unsigned gi, int ci)

@@ -10,6 +10,7 @@
  * answers BOX_NOT_FOUND. On a lost GPU everything answers BOX_LOST. */
 #pragma once
 
+#include "emul/box_state.h"
 #include "model/layout.h"
 #include "model/machine.h"
 
@@ -72,6 +73,7 @@ struct box {
     uint32_t serial; /* counts instances ever made, to tell an old handle from a new one */
     uint32_t gi_serial[MACHINE_GPUS][BOARD_GIS];
     uint32_t ci_serial[MACHINE_GPUS][BOARD_GIS][BOARD_CIS];
+    struct box_state state[MACHINE_GPUS];
     uint64_t event_n; /* ever; the last BOX_EVENTS are in the ring */
     struct box_event events[BOX_EVENTS];
 };
@@ -105,12 +107,20 @@ enum box_status box_mig_ready(const struct box *b, unsigned gpu);
 enum box_status box_set_mig(struct box *b, const struct box_session *s, unsigned gpu, bool on,
                             enum box_status *ret_activation);
 
+/* The driver is unloaded and loaded again, as after a reboot: all instances and all work are gone,
+ * handles of before are stale, settings are forgotten. MIG mode survives on Ampere, which keeps it
+ * on the board; later boards come back without (NVIDIA's MIG user guide). Sessions stay. */
+void box_reload(struct box *b);
+
 /* Resets a GPU as an administrator would: instances go, the pending mode takes effect, a lost GPU
  * is back. BOX_IN_USE while something runs on it, unless it was lost. */
 enum box_status box_reset(struct box *b, unsigned gpu);
 
 /* Records a happening for those who wait for one. */
 void box_note(struct box *b, enum box_event_kind kind, unsigned gpu, uint64_t data);
+
+/* The same for an XID, of a GI and CI or (BOX_ANY) of the GPU. */
+void box_xid(struct box *b, unsigned gpu, int gi, int ci, uint64_t xid);
 
 /* The GPU falls off the bus: XID 79. */
 enum box_status box_lose(struct box *b, unsigned gpu);
@@ -146,7 +156,9 @@ unsigned box_mig_max(const struct box *b, unsigned gpu);
 bool box_find(struct box *b, const char *uuid, unsigned *ret_gpu, int *ret_gi, int *ret_ci);
 
 /* The session starts work on the device, with `bytes` of its memory. BOX_NO_MEMORY: more than is
- * free there; BOX_NOT_SUPPORTED: a whole GPU that is in MIG mode. */
+ * free there; BOX_NOT_SUPPORTED: a whole GPU that is in MIG mode. BOX_NOT_FOUND also for a device
+ * that exists but not for this process: before driver 570 a process that has one compute instance
+ * sees nothing else, and from it on one of each GPU instance (NVIDIA's MIG user guide). */
 enum box_status box_open(struct box *b, struct box_session *s, const char *uuid, uint64_t bytes);
 
 /* The session holds a handle of the GI (or, with BOX_ANY, of the GPU) without working on it. */
@@ -154,6 +166,12 @@ enum box_status box_hold(struct box *b, struct box_session *s, unsigned gpu, int
 
 /* Bytes of a whole GPU (gi = BOX_ANY) or of a GI: all, and in use. */
 void box_memory(struct box *b, unsigned gpu, int gi, uint64_t *ret_total, uint64_t *ret_used);
+
+/* Bytes the driver keeps for itself, neither in use nor free; 0 for GIs and where not known. */
+uint64_t box_reserved(const struct box *b, unsigned gpu, int gi);
+
+/* The branch of the driver this machine runs: 535, 550. */
+unsigned box_branch(const struct box *b);
 
 /* Processes at work on a GPU, a GI or a CI, one row for each pid and CI; returns how many there are
  * and writes at most `room` of them. */
