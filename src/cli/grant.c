@@ -32,16 +32,23 @@ static void on_interrupt(bool ours, struct sigaction before[2])
     }
 }
 
+/* Only the first in the queue has its start promised; the others' is how things stand. */
 static void tell_queue(const struct cli *c, const json_t *lease)
 {
-    char when[TIME_TEXT] = "";
-    int64_t latest = get_time(lease, "latest_start");
+    char when[TIME_TEXT];
+    AUTO_STR struct str start = {0};
+    int64_t latest = get_time(lease, "latest_start"), position = get_int(lease, "position", 1);
     const char *what = get_text(lease, "waits_for");
-    cli_say(
-        c,
-        "lease %" PRId64 " is number %" PRId64 " in the queue%s%s%s%s; Ctrl-C gives up the place",
-        get_int(lease, "id", 0), get_int(lease, "position", 1), *what ? ", waits for " : "", what,
-        latest ? ", starts at the latest " : "", latest ? time_format_wall(latest, when) : "");
+    if (latest)
+        str_addf(&start, "starts at the latest %s%s", time_format_wall(latest, when),
+                 position > 1 ? " as things stand" : "");
+    else
+        str_add(&start, "its latest start is not known");
+    cli_say(c,
+            "lease %" PRId64 " is number %" PRId64 " in the queue%s%s, %s; Ctrl-C gives up the "
+            "place",
+            get_int(lease, "id", 0), position, *what ? ", waits for " : "", what,
+            start.text ? start.text : "");
 }
 
 const char *grant_why(const json_t *lease)

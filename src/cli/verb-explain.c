@@ -21,9 +21,12 @@ static void show_explain(const json_t *reply, const struct table_look *look, str
     str_addf(out, ": %s\n", get_text(reply, "text"));
     if (*get_text(reply, "hint"))
         str_addf(out, "%s\n", get_text(reply, "hint"));
-    if (strcmp(verdict, "fits") != 0 && get_time(reply, "latest_start"))
-        str_addf(out, "it would start at the latest at %s\n",
-                 show_when(get_time(reply, "latest_start"), time_wall(), when));
+    if (strcmp(verdict, "wait") == 0 && get_time(reply, "latest_start"))
+        str_addf(out, "it would start at the latest at %s%s\n",
+                 show_when(get_time(reply, "latest_start"), time_wall(), when),
+                 get_int(reply, "position", 1) > 1 ? " as things stand" : "");
+    else if (strcmp(verdict, "wait") == 0)
+        str_add(out, "its latest start is not known\n");
     str_add(out, "\n");
     table_head(&t, head);
     size_t heading = t.n;

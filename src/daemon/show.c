@@ -179,12 +179,29 @@ static void set_owner(struct daemon *d, json_t *o, const struct lease *l, bool h
     set_text(o, "user", hide ? NULL : user_name(&d->users, l->asker_uid, name));
 }
 
-static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
+/* When the first in the queue start; those far behind are told no time. */
+struct starts {
+    size_t n;
+    int64_t at[256];
+};
+
+static void look_ahead(struct daemon *d, size_t n, struct starts *ret)
+{
+    ret->n = engine_forecast(d->world, time_boot(), ret->at, MIN(n, ARRAY_LEN(ret->at)));
+}
+
+static void set_queued(struct daemon *d, json_t *o, const struct lease *l,
+                       const struct starts *starts)
 {
     static struct explanation x; /* large, and used by one thread one call at a time */
+    struct starts own;
     engine_explain(d->world, l, time_boot(), &x);
+    if (!starts)
+        look_ahead(d, x.position, &own);
+    starts = starts ? starts : &own;
     set(o, "position", json_integer((json_int_t)x.position));
-    set(o, "latest_start", show_instant(x.latest_start));
+    set(o, "latest_start",
+        show_instant(x.position <= starts->n ? starts->at[x.position - 1] : TIME_NEVER));
     AUTO_STR struct str text = {0};
     for (size_t i = 0; i < x.n && text.len < 60; i++) {
         const struct gpu_reason *r = &x.gpus[i];
@@ -198,7 +215,9 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l)
         for (unsigned b = 0; b < r->blocker_n; b++)
             str_addf(&text, " %u", r->blockers[b]);
     }
-    set_text(o, "waits_for", text.len ? text.text : "room");
+    set_text(o, "waits_for", text.len         ? text.text
+                             : x.position > 1 ? "those before it"
+                                              : "room");
 }
 
 /* Lines of "PID NAME". */
@@ -233,7 +252,8 @@ static const char *notice(struct daemon *d, const struct lease *l, char buf[SHOW
 }
 
 /* The times and texts of a live lease. */
-static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hide_owner)
+static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hide_owner,
+                     const struct starts *starts)
 {
     set_owner(d, o, l, hide_owner);
     set_text(o, "asked_for", notes_get(d, l->id)->asked_for);
@@ -241,15 +261,16 @@ static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hi
     set(o, "started", show_instant(l->started_at));
     set(o, "ends", show_instant(l->ends_at));
     if (l->state == LEASE_QUEUED)
-        set_queued(d, o, l);
+        set_queued(d, o, l, starts);
 }
 
 /* A line of the status: what a list of all leases needs, since it is sent often. */
-static json_t *show_line(struct daemon *d, const struct lease *l, bool hide_owner)
+static json_t *show_line(struct daemon *d, const struct lease *l, bool hide_owner,
+                         const struct starts *starts)
 {
     json_t *o = json_object();
     set_brief(d, o, l, true);
-    set_live(d, o, l, hide_owner);
+    set_live(d, o, l, hide_owner, starts);
     return o;
 }
 
@@ -265,7 +286,7 @@ json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer 
     json_t *o = json_object();
     set_common(d, o, l);
     bool hide = d->config.privacy && !mine && !v->operator_;
-    set_live(d, o, l, hide);
+    set_live(d, o, l, hide, NULL);
     if (hide) /* a process id names its owner, too */
         set_text(o, "bind", NULL);
     set(o, "ended", show_instant(l->ended_at));
@@ -418,6 +439,8 @@ json_t *show_status(struct daemon *d, bool hide_owners)
 {
     json_t *o = json_object();
     json_t *gpus = json_array(), *leases = json_array(), *queue = json_array();
+    struct starts starts;
+    look_ahead(d, SIZE_MAX, &starts);
     set_text(o, "version", FETTA_VERSION);
     set_text(o, "machine", d->emulated ? d->emulated : "");
     set(o, "emulated", json_boolean(d->emulated != NULL));
@@ -429,7 +452,7 @@ json_t *show_status(struct daemon *d, bool hide_owners)
         if (world_gpu(d->world, slot))
             (void)json_array_append_new(gpus, show_gpu(d, world_gpu(d->world, slot)));
     for (const struct lease *l = NULL; (l = world_lease_after(d->world, l ? l->id : 0));)
-        (void)json_array_append_new(leases, show_line(d, l, hide_owners));
+        (void)json_array_append_new(leases, show_line(d, l, hide_owners, &starts));
     const struct lease *waits = NULL;
     for (size_t i = 0; (waits = world_queue(d->world, i)); i++)
         (void)json_array_append_new(queue, json_integer(waits->id));

@@ -202,11 +202,9 @@ static size_t position_of(const struct world *w, const struct lease *l)
 
 static void waiting(const struct draft *d, const struct lease *l, struct explanation *ret)
 {
-    struct place_kept kept;
     ret->position = position_of(d->w, l);
-    ret->latest_start = TIME_NEVER;
-    if (ret->position == 1 && schedule_reserve(d, l, &kept) && kept.start < TIME_NEVER - 1)
-        ret->latest_start = kept.start;
+    if (!world_lease(d->w, l->id))
+        ret->latest_start = forecast_behind(d->w, l, ret->position - 1, d->now);
     bool kept_for_another = ret->position > 1 && l->count == 1;
     for (size_t i = 0; i < ret->n; i++) {
         if (kept_for_another && ret->gpus[i].reason <= REASON_FITS_MODE)

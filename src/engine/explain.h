@@ -36,7 +36,8 @@ struct gpu_reason {
 
 struct explanation {
     enum verdict verdict;
-    int64_t latest_start;            /* WAIT: boot time by known ends, TIME_NEVER if unknown */
+    int64_t latest_start;            /* WAIT: boot time as engine_forecast has it, which is to be
+                                      * asked of a lease that waits already; else TIME_NEVER */
     size_t position;                 /* WAIT: place in the queue, 1 = next */
     size_t n;
     struct gpu_reason gpus[MACHINE_GPUS];
@@ -48,6 +49,14 @@ const char *explain_reason_name(enum reason r); /* wire name, "fits-warm" */
  * Agrees with what engine_step would do with the same ask at `now` (a test proves it). */
 void engine_explain(const struct world *w, const struct lease *ask, int64_t now,
                     struct explanation *ret);
+
+/* When the waiting requests start at the latest, in the order of service, by known ends: each with
+ * what runs gone by its end and grace, and those before it started in order, none earlier than the
+ * one before. Writes at most `max` instants (boot time; TIME_NEVER where no end is known, or where
+ * only the owner's quota keeps it waiting) and returns how many. For the first it is a promise that
+ * nobody who comes later can break; for the others it is how things stand: who overtakes them
+ * without delaying the first may delay them. Costs a look at every GPU for each request. */
+size_t engine_forecast(const struct world *w, int64_t now, int64_t *ret, size_t max);
 
 /* The bare placement verdict for one slice, as placement itself asks it: FITS with *ret filled, or
  * WAIT. Looks at neither queue nor quota nor whether it could ever fit; a few hundred ns whatever

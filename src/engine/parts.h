@@ -3,6 +3,8 @@
 
 #include "engine/draft.h"
 
+#include "base/time.h"
+
 /* place.c: where a lease goes. */
 
 /* Places kept for a request that waits, and when it will have them. */
@@ -11,7 +13,8 @@ struct place_kept {
     int64_t start; /* boot time; TIME_NEVER - 1 or TIME_NEVER when no end is known */
     struct {
         uint16_t gpu;
-        slices span; /* all ones: the whole GPU */
+        slices span;   /* all ones: the whole GPU */
+        uint8_t start; /* of a slice: where it begins */
     } at[REQUEST_SLICES];
 };
 
@@ -43,7 +46,13 @@ void place_take(struct gpu *g, const struct board *b, const struct place_pick *p
 /* Gives back the places of a lease that has none running, and lets the hardware follow. */
 void place_release(struct draft *d, uint32_t id);
 
-/* schedule.c: the queue. */
+/* Whether the quota of the lease's owner allows these picks, one for each slice. */
+bool place_within_quota(const struct draft *d, const struct lease *l,
+                        const struct place_pick *picks);
+
+/* schedule.c: the queue. A lease without a known end is gone later than any known instant, yet
+ * before never. */
+#define SCHEDULE_SOME_DAY (TIME_NEVER - 1)
 void schedule(struct draft *d);
 
 /* The places and start of the head of the queue by known ends; false if it never gets any. */
@@ -52,6 +61,14 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
 /* The earliest start of one slice on a GPU; TIME_NEVER if never by anything known. */
 int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const struct lease *l,
                           slices avoid, slices *ret_starts);
+
+/* By when a seat is gone, by known ends: TIME_NEVER if it stays, SCHEDULE_SOME_DAY if its
+ * lease has no end, never before now. */
+int64_t schedule_seat_gone_by(const struct draft *d, const struct seat *s);
+
+/* forecast.c: the start of a request, known to the world or not, behind the first `ahead` of the
+ * queue; see engine_forecast. */
+int64_t forecast_behind(const struct world *w, const struct lease *l, size_t ahead, int64_t now);
 
 /* ask.c */
 int ask(struct draft *d, const struct event *e, struct error *err);

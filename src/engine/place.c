@@ -208,8 +208,8 @@ void place_take(struct gpu *g, const struct board *b, const struct place_pick *p
     advance_insert_seat(g, &s);
 }
 
-static bool within_quota(const struct draft *d, const struct lease *l,
-                         const struct place_pick *picks)
+bool place_within_quota(const struct draft *d, const struct lease *l,
+                        const struct place_pick *picks)
 {
     if (!l->limit_slices && !l->limit_compute)
         return true;
@@ -266,7 +266,7 @@ enum place_outcome place_lease(struct draft *d, uint32_t id, const struct place_
         if (!place_find(d, asked, kept, picks, i, &picks[i]))
             return PLACE_NO_ROOM;
     }
-    if (!within_quota(d, asked, picks))
+    if (!place_within_quota(d, asked, picks))
         return PLACE_OVER_QUOTA;
     struct lease *l = draft_lease_edit(d, id);
     l->state = LEASE_STARTING;

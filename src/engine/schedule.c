@@ -5,17 +5,14 @@
 #include "base/time.h"
 #include "plan/reshape.h"
 
-/* A lease without a known end is gone later than any known instant, yet before never. */
-static const int64_t some_day = TIME_NEVER - 1;
-
 static int64_t gone_by(const struct draft *d, uint32_t id)
 {
     const struct lease *l = draft_lease(d, id);
     int64_t gone = l ? lease_gone_by(l) : d->now;
-    return MAX(MIN(gone, some_day), d->now);
+    return MAX(MIN(gone, SCHEDULE_SOME_DAY), d->now);
 }
 
-static int64_t seat_gone_by(const struct draft *d, const struct seat *s)
+int64_t schedule_seat_gone_by(const struct draft *d, const struct seat *s)
 {
     if (s->lease)
         return gone_by(d, s->lease);
@@ -38,7 +35,7 @@ static int64_t earliest_whole(const struct draft *d, const struct gpu *g, slices
         return TIME_NEVER;
     int64_t when = g->whole_lease ? gone_by(d, g->whole_lease) : d->now;
     for (unsigned i = 0; i < g->seat_n; i++)
-        when = MAX(when, seat_gone_by(d, &g->seats[i]));
+        when = MAX(when, schedule_seat_gone_by(d, &g->seats[i]));
     return MAX(when, g->mode_retry_at);
 }
 
@@ -56,7 +53,7 @@ static int64_t earliest_fixed(const struct draft *d, const struct gpu *g, const 
         int64_t when = g->whole_lease ? gone_by(d, g->whole_lease) : d->now;
         for (unsigned s = 0; s < g->seat_n; s++) {
             if (view_seat_span(&g->seats[s]) & span)
-                when = MAX(when, seat_gone_by(d, &g->seats[s]));
+                when = MAX(when, schedule_seat_gone_by(d, &g->seats[s]));
         }
         if (when < best) {
             best = when;
@@ -82,7 +79,8 @@ int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const stru
     unsigned n = 0;
     for (unsigned i = 0; i < g->seat_n; i++) {
         const struct seat *s = &g->seats[i];
-        stays[n++] = (struct reshape_stay){s->profile, s->start, s->size, seat_gone_by(d, s)};
+        int64_t gone = schedule_seat_gone_by(d, s);
+        stays[n++] = (struct reshape_stay){s->profile, s->start, s->size, gone};
     }
     if (g->whole_lease)
         stays[n++] = (struct reshape_stay){BOARD_NO_PROFILE, 0, 16, gone_by(d, g->whole_lease)};
@@ -95,17 +93,19 @@ int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const stru
     return reshape_earliest(draft_board(d, g), stays, n, row, wanted, from, ret_starts);
 }
 
-/* The slices one slice of the lease needs at the chosen start; all of the GPU where its profile
- * also competes for media engines. */
+/* Where one slice of the lease will be, and the slices that keeps from others: all of the GPU where
+ * its profile also competes for media engines. */
 static slices kept_span(const struct draft *d, const struct gpu *g, const struct lease *l,
-                        slices starts)
+                        slices starts, uint8_t *ret_start)
 {
     unsigned row = place_row(l, g->board);
     const struct fit *f = draft_fit(d, g);
-    if (row == CHOOSE_WHOLE || f->board->profiles[row].suffix[0])
+    *ret_start = 0;
+    if (row == CHOOSE_WHOLE)
         return (slices)~0u;
-    unsigned start = fit_start(f, row, starts, 0, 0);
-    return fit_span(start, f->board->profiles[row].size);
+    *ret_start = (uint8_t)fit_start(f, row, starts, 0, 0);
+    const struct profile *p = &f->board->profiles[row];
+    return p->suffix[0] ? (slices)~0u : fit_span(*ret_start, p->size);
 }
 
 static slices kept_on(const struct place_kept *kept, unsigned gpu)
@@ -132,7 +132,7 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
                 continue;
             best = when;
             ret->at[ret->n].gpu = (uint16_t)slot;
-            ret->at[ret->n].span = kept_span(d, g, l, starts);
+            ret->at[ret->n].span = kept_span(d, g, l, starts, &ret->at[ret->n].start);
         }
         if (best == TIME_NEVER)
             return false;
@@ -145,7 +145,7 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
 /* Whether a lease that starts now is surely gone by `when`. */
 static bool over_by(const struct draft *d, const struct lease *l, int64_t when)
 {
-    if (when >= some_day || l->for_ns == TIME_NEVER)
+    if (when >= SCHEDULE_SOME_DAY || l->for_ns == TIME_NEVER)
         return false;
     return l->for_ns <= when - d->now && l->grace_ns <= when - d->now - l->for_ns;
 }

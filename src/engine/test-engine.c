@@ -512,7 +512,9 @@ TEST(backfill_only_where_the_head_is_not_delayed)
     struct explanation x;
     engine_explain(r.world, rig_lease(&r, head), r.now, &x);
     CHECK_INT(x.position, ==, 1);
-    CHECK_INT(x.latest_start, ==, r.now + 11 * TIME_MIN);
+    int64_t start = 0;
+    CHECK_INT(engine_forecast(r.world, r.now, &start, 1), ==, 1);
+    CHECK_INT(start, ==, r.now + 11 * TIME_MIN);
     CHECK_INT(x.gpus[0].reason, ==, REASON_BUSY);
     CHECK_INT(x.gpus[0].blocker_n, ==, 1);
     CHECK_INT(x.gpus[0].blockers[0], ==, first);

@@ -53,7 +53,11 @@ def a_full_machine_queues_in_order():
         queue = h.status()["queue"]
         shown = h.show(queue[1])
         same((shown["state"], shown["position"]), ("queued", 2))
-        check(h.show(queue[0])["latest_start"] is not None, "known ends give a latest start")
+        first = h.show(queue[0])["latest_start"]
+        check(first is not None, "known ends give a latest start")
+        check(shown["latest_start"] >= first, "and the second is told one, too")
+        told = {l["id"]: l.get("latest_start") for l in h.status()["leases"]}
+        same([told[id] for id in queue], [first, shown["latest_start"]], "the status says the same")
         h.end(held[0])
         same(waiting[0].lease()["id"], queue[0], "the first to ask is the first to get")
         check(not waiting[1].answered(), "there was room for one")
