@@ -215,20 +215,37 @@ static bool has_dots(const char *path)
     return false;
 }
 
+/* What stands before the name of the group in `path`: the mount, or what most hosts mount it at,
+ * which is what people write on a hybrid host, too. */
+static size_t mount_len(const char *mount, const char *path)
+{
+    const char *const places[] = {mount, "/sys/fs/cgroup"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        size_t n = strlen(places[i]);
+        if (strncmp(path, places[i], n) == 0 && (path[n] == '/' || !path[n]))
+            return n;
+    }
+    return 0;
+}
+
+int cgroup_join(const char *mount, const char *path, char ret[CGROUP_PATH], struct error *err)
+{
+    if (path[0] != '/' || has_dots(path))
+        return error_set(err, ERROR_INVALID,
+                         "cgroup \"%.200s\" must begin with / and have no .. in it", path);
+    if (snprintf(ret, CGROUP_PATH, "%s%s", mount, path + mount_len(mount, path)) >= CGROUP_PATH)
+        return error_set(err, ERROR_INVALID, "the cgroup path is too long");
+    return 0;
+}
+
 int cgroup_resolve(const char *path, char ret[CGROUP_PATH], struct error *err)
 {
     char mount[CGROUP_PATH];
     int r = mount_find(mount, err);
+    if (r == 0)
+        r = cgroup_join(mount, path, ret, err);
     if (r < 0)
         return r;
-    if (path[0] != '/' || has_dots(path))
-        return error_set(err, ERROR_INVALID,
-                         "cgroup \"%.200s\" must begin with / and have no .. in it", path);
-    size_t n = strlen(mount);
-    if (strncmp(path, mount, n) == 0 && (path[n] == '/' || !path[n]))
-        path += n;
-    if (snprintf(ret, CGROUP_PATH, "%s%s", mount, path) >= CGROUP_PATH)
-        return error_set(err, ERROR_INVALID, "the cgroup path is too long");
     struct stat st;
     char events[CGROUP_PATH + 32];
     snprintf(events, sizeof events, "%s/cgroup.events", ret);

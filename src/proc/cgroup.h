@@ -41,8 +41,12 @@ int cgroup_each(const struct cgroup_tree *t, void (*visit)(uint64_t id, void *ar
 
 /* The rest takes a group's directory, so that it also serves groups of somebody else's making. */
 
-/* Turns what a person wrote ("/user.slice/x", or with the mount point in front) into a directory
- * of the v2 hierarchy. INVALID for "..", NOT_FOUND if there is no such group. */
+/* The directory of a group below where the v2 hierarchy is mounted, from what a person wrote:
+ * "/user.slice/x", or with the mount point or the usual /sys/fs/cgroup in front. INVALID for "..".
+ */
+int cgroup_join(const char *mount, const char *path, char ret[CGROUP_PATH], struct error *err);
+
+/* The same on this machine, where the group must exist. INVALID for "..", NOT_FOUND if there is no such group. */
 int cgroup_resolve(const char *path, char ret[CGROUP_PATH], struct error *err);
 
 /* The v2 group of a process, as a directory. */

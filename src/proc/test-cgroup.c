@@ -93,6 +93,27 @@ TEST(names)
     CHECK(cgroup_resolve("/no-such-group-here", dir, &err) == -ERROR_NOT_FOUND);
 }
 
+TEST(a_path_is_known_with_and_without_where_it_is_mounted)
+{
+    static const struct {
+        const char *mount, *path, *dir;
+    } cases[] = {
+        {"/sys/fs/cgroup", "/a/b", "/sys/fs/cgroup/a/b"},
+        {"/sys/fs/cgroup", "/sys/fs/cgroup/a", "/sys/fs/cgroup/a"},
+        {"/sys/fs/cgroup/unified", "/a", "/sys/fs/cgroup/unified/a"},
+        {"/sys/fs/cgroup/unified", "/sys/fs/cgroup/unified/a", "/sys/fs/cgroup/unified/a"},
+        {"/sys/fs/cgroup/unified", "/sys/fs/cgroup/a", "/sys/fs/cgroup/unified/a"},
+        {"/sys/fs/cgroup", "/sys/fs/cgroups/a", "/sys/fs/cgroup/sys/fs/cgroups/a"},
+        {"/mnt/groups", "/sys/fs/cgroup", "/mnt/groups"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct error err;
+        char dir[CGROUP_PATH];
+        CHECK_INT(cgroup_join(cases[i].mount, cases[i].path, dir, &err), ==, 0);
+        CHECK_STR(dir, cases[i].dir);
+    }
+}
+
 TEST(double_forked_session_leader_is_inside)
 {
     if (no_tree)
