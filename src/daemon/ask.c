@@ -144,14 +144,9 @@ static const struct profile *just_below(const struct board *b, uint64_t bytes)
     return best;
 }
 
-/* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now" */
-static void hint_smaller(struct call *c, unsigned board, unsigned chosen, uint64_t bytes)
+/* Whether a slice of this profile could be had at once. */
+static bool free_now(struct call *c, unsigned board, unsigned profile)
 {
-    const struct board *b = world_board(c->daemon->world, board);
-    const struct profile *below = just_below(b, bytes);
-    char names[2][BOARD_PROFILE_NAME];
-    if (!below)
-        return;
     struct lease ask = {.kind = SLICE_GI,
                         .count = 1,
                         .gpu = REQUEST_ANY,
@@ -159,23 +154,61 @@ static void hint_smaller(struct call *c, unsigned board, unsigned chosen, uint64
                         .owner = {.kind = OWNER_UID, .id = c->who.uid},
                         .asker_uid = c->who.uid};
     memset(ask.profile_on, BOARD_NO_PROFILE, sizeof ask.profile_on);
-    ask.profile_on[board] = (uint8_t)(below - b->profiles);
+    ask.profile_on[board] = (uint8_t)profile;
     struct lease_slice at;
-    bool now = engine_verdict(c->daemon->world, &ask, time_boot(), &at) == VERDICT_FITS;
-    (void)snprintf(c->hint, sizeof c->hint, "%.4g GiB needs %s; %s has %.4g GiB%s",
-                   (double)bytes / (1 << 30),
-                   board_profile_name(b, &b->profiles[chosen], names[0]),
-                   board_profile_name(b, below, names[1]), below->mib / 1024.0,
-                   now ? " and is free now" : "");
+    return engine_verdict(c->daemon->world, &ask, time_boot(), &at) == VERDICT_FITS;
 }
 
+/* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now"; of several such smaller slices
+ * rather one that is free. */
+static void hint_smaller(struct call *c, const struct board *chosen_on, unsigned chosen,
+                         uint64_t bytes)
+{
+    char names[2][BOARD_PROFILE_NAME];
+    bool now = false;
+    for (unsigned i = 0; i < world_board_n(c->daemon->world) && !now; i++) {
+        const struct board *b = world_board(c->daemon->world, i);
+        const struct profile *below = just_below(b, bytes);
+        if (!below)
+            continue;
+        now = free_now(c, i, (unsigned)(below - b->profiles));
+        if (!now && c->hint[0])
+            continue;
+        (void)snprintf(c->hint, sizeof c->hint, "%.4g GiB needs %s; %s has %.4g GiB%s",
+                       (double)bytes / (1 << 30),
+                       board_profile_name(chosen_on, &chosen_on->profiles[chosen], names[0]),
+                       board_profile_name(b, below, names[1]), below->mib / 1024.0,
+                       now ? " and is free now" : "");
+    }
+}
+
+static int no_such_need(struct daemon *d, const struct body *b, struct error *err)
+{
+    double largest = 0;
+    char part[64] = "";
+    for (unsigned i = 0; i < world_board_n(d->world); i++) {
+        const struct board *board = world_board(d->world, i);
+        for (unsigned k = 0; k < board->profile_n; k++)
+            largest = MAX(largest, board->profiles[k].mib / 1024.0);
+    }
+    if (largest == 0)
+        return error_set(err, ERROR_NEVER,
+                         "no GPU of this machine can be cut into slices (no MIG), whatever the "
+                         "need; ask for whole GPUs with --gpus 1");
+    if (b->compute)
+        (void)snprintf(part, sizeof part, " with %s of a GPU's compute", b->compute);
+    return error_set(err, ERROR_NEVER, "no slice has %.4g GiB%s; the largest has %.4g GiB",
+                     (double)b->bytes / (1 << 30), part, largest);
+}
+
+/* The smallest profile of each board that has it; the engine takes the smallest that is free of
+ * them all. */
 static int resolve_need(struct call *c, const struct body *b, struct lease *l, struct error *err)
 {
     struct daemon *d = c->daemon;
-    uint16_t ppt = 0;
-    bool any = false;
-    double largest = 0;
-    int r = b->compute ? request_parse_compute(b->compute, "compute", &ppt, err) : 0;
+    const struct board *least_on = NULL;
+    unsigned least = BOARD_NO_PROFILE;
+    int r = b->compute ? request_parse_compute(b->compute, "compute", &l->compute_ppt, err) : 0;
     if (r < 0)
         return r;
     if (b->bytes && b->bytes < 1 << 20)
@@ -183,27 +216,22 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
                          "memory: %llu bytes is less than any program needs; is a unit missing, "
                          "such as %lluGiB?",
                          (unsigned long long)b->bytes, (unsigned long long)b->bytes);
+    l->bytes = b->bytes;
     for (unsigned i = 0; i < world_board_n(d->world); i++) {
         const struct board *board = world_board(d->world, i);
-        unsigned p = board_profile_by_need(board, b->bytes, ppt);
+        unsigned p = board_profile_by_need(board, b->bytes, l->compute_ppt);
         l->profile_on[i] = (uint8_t)p;
-        any = any || p != BOARD_NO_PROFILE;
-        for (unsigned k = 0; k < board->profile_n; k++)
-            largest = MAX(largest, board->profiles[k].mib / 1024.0);
-        if (p != BOARD_NO_PROFILE && b->bytes)
-            hint_smaller(c, i, p, b->bytes);
+        if (p == BOARD_NO_PROFILE ||
+            (least_on && least_on->profiles[least].mib <= board->profiles[p].mib))
+            continue;
+        least_on = board;
+        least = p;
     }
-    if (any)
-        return 0;
-    if (largest == 0)
-        return error_set(err, ERROR_NEVER,
-                         "no GPU of this machine can be cut into slices (no MIG), whatever the "
-                         "need; ask for whole GPUs with --gpus 1");
-    char part[64] = "";
-    if (ppt)
-        (void)snprintf(part, sizeof part, " with %s of a GPU's compute", b->compute);
-    return error_set(err, ERROR_NEVER, "no slice has %.4g GiB%s; the largest has %.4g GiB",
-                     (double)b->bytes / (1 << 30), part, largest);
+    if (!least_on)
+        return no_such_need(d, b, err);
+    if (b->bytes)
+        hint_smaller(c, least_on, least, b->bytes);
+    return 0;
 }
 
 /* The wish as lists and history show it to people. */

@@ -59,8 +59,8 @@ struct lease {
     int16_t gpu, start;       /* REQUEST_ANY or wanted */
     int16_t priority;
     bool movable;
-    uint64_t bytes;           /* SLICE_SHARE */
-    uint16_t compute_ppt;     /* SLICE_SHARE */
+    uint64_t bytes;           /* SLICE_SHARE; of a request by need: at least so much memory */
+    uint16_t compute_ppt;     /* SLICE_SHARE; of a request by need: at least such a part */
     uint32_t key;             /* interned, 0 = none */
     int64_t for_ns, grace_ns, wait_until; /* wait_until in boot time, TIME_NEVER = no limit */
     uint32_t limit_slices;    /* quota of the owner when it asked; 0 = none */

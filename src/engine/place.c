@@ -45,11 +45,25 @@ struct search {
     const struct place_kept *kept;
     const struct place_pick *picks;
     unsigned n;
+    uint64_t size; /* of what is best so far */
     struct place_pick best;
 };
 
-static bool better(const struct search *s, unsigned rank, unsigned gpu)
+/* How large a slice is, for requests by need, which get the smallest one of all boards: by memory,
+ * then by multiprocessors. To the others, the name they gave is one size. */
+static uint64_t size_of(const struct search *s, unsigned board, unsigned row)
 {
+    const struct board *b = s->d->w->fits[board].board;
+    bool by_need = s->l->bytes > 0 || s->l->compute_ppt > 0;
+    if (!by_need || row == CHOOSE_WHOLE || !b || row >= b->profile_n)
+        return 0;
+    return (uint64_t)b->profiles[row].mib << 16 | b->profiles[row].sms;
+}
+
+static bool better(const struct search *s, uint64_t size, unsigned rank, unsigned gpu)
+{
+    if (s->best.place.rank == VIEW_NONE || size != s->size)
+        return rank != VIEW_NONE && (s->best.place.rank == VIEW_NONE || size < s->size);
     return rank < s->best.place.rank || (rank == s->best.place.rank && gpu < s->best.gpu);
 }
 
@@ -73,8 +87,11 @@ static void look(struct search *s, unsigned slot)
         place_take(&copy, draft_board(s->d, g), &s->picks[i], s->l->id, s->d->now);
     }
     struct view_place place = view_place(g, draft_fit(s->d, g), &want);
-    if (place.rank != VIEW_NONE && better(s, place.rank, slot))
-        s->best = (struct place_pick){(uint16_t)slot, (uint8_t)row, place};
+    uint64_t size = size_of(s, g->board, row);
+    if (place.rank == VIEW_NONE || !better(s, size, place.rank, slot))
+        return;
+    s->best = (struct place_pick){(uint16_t)slot, (uint8_t)row, place};
+    s->size = size;
 }
 
 static void look_at_special(struct search *s)
@@ -93,10 +110,11 @@ static void look_at_warm(struct search *s, unsigned board, unsigned row, bool us
 {
     const struct world *w = s->d->w;
     uint64_t key = state_warm_key(w->policy.warm_reuse, board, row, used, s->l->owner, s->l->gid);
+    uint64_t size = size_of(s, board, row);
     uint32_t item = state_chain_first(&w->warm, key);
     for (unsigned n = 0; item != STATE_NONE && n < WARM_LOOKS; n++, item = w->warm.next[item]) {
         unsigned slot = item / BOARD_GIS;
-        if (w->gpus[slot].board == board && better(s, VIEW_WARM, slot) &&
+        if (w->gpus[slot].board == board && better(s, size, VIEW_WARM, slot) &&
             !special(s->d, s->kept, s->picks, s->n, slot))
             look(s, slot);
     }
@@ -105,9 +123,9 @@ static void look_at_warm(struct search *s, unsigned board, unsigned row, bool us
 static void look_in_index(struct search *s, unsigned board, unsigned row)
 {
     struct choose_at at = {0, 0};
-    uint64_t looked = 0;
+    uint64_t looked = 0, size = size_of(s, board, row);
     for (; choose_next(s->d->w->choose, board, row, &at, &looked); at.gpu++) {
-        if (!better(s, at.rank, at.gpu))
+        if (!better(s, size, at.rank, at.gpu))
             return;
         if (!special(s->d, s->kept, s->picks, s->n, at.gpu)) {
             look(s, at.gpu);

@@ -299,6 +299,8 @@ def a_mixed_fleet():
     with House("1xh100-sxm,1xa30") as h:
         same(h.new(profile="1g.6gb")["slices"][0]["gpu"], 1)
         same(h.new(profile="1g.10gb")["slices"][0]["gpu"], 0)
+        by_need = [h.new(memory="5GiB", wait=0)["slices"][0]["profile"] for _ in range(4)]
+        same(by_need, 3 * ["1g.6gb"] + ["1g.10gb"], "the smallest of all boards while there is one")
 
 
 @test
