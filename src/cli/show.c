@@ -31,14 +31,21 @@ const char *show_when(int64_t wall, int64_t now, char buf[24])
     return buf;
 }
 
+/* Leases come in order of id. */
 static const json_t *find_lease(const json_t *status, int64_t id)
 {
-    size_t i;
-    json_t *lease;
-    json_array_foreach(get_in(status, "leases"), i, lease)
-    {
-        if (get_int(lease, "id", 0) == id)
+    const json_t *leases = get_in(status, "leases");
+    size_t low = 0, high = json_array_size(leases);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const json_t *lease = json_array_get(leases, middle);
+        int64_t found = get_int(lease, "id", 0);
+        if (found == id)
             return lease;
+        if (found < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }

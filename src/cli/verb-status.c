@@ -74,7 +74,7 @@ int verb_status(struct cli *c, int argc, char **argv)
     if (r == 0)
         r = args_count(c, argc - first, 0, 0, &err);
     if (r == 0)
-        r = cli_call(c, "GET", "/status", NULL, &status, &err);
+        r = cli_call(c, "GET", c->json ? "/status" : "/status?brief=1", NULL, &status, &err);
     if (r < 0)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};

@@ -12,7 +12,7 @@ int verb_version(struct cli *c, int argc, char **argv)
         return r < 0 ? cli_fail(c, &err) : 0;
     AUTO_STR struct str out = {0};
     str_add(&out, "fetta " FETTA_VERSION "\n");
-    if (cli_call(c, "GET", "/status", NULL, &status, &err) == 0) {
+    if (cli_call(c, "GET", "/status?brief=1", NULL, &status, &err) == 0) {
         str_addf(&out, "fettad %s\n", get_text(status, "version"));
         json_decref(status);
     }

@@ -28,7 +28,7 @@ struct api {
     sd_event_source *io;
     int listen_fd;
     struct call *first;      /* calls that wait, streams among them */
-    char *status[2];         /* rendered, without the first brace; [1] with owners hidden */
+    char *status[2][2];      /* rendered, by whether owners are hidden and whether it is brief */
     uint32_t leases[CHANGED_MAX]; /* changed in this turn, for streams */
     uint16_t gpus[CHANGED_MAX];
     size_t lease_n, gpu_n;
@@ -103,12 +103,61 @@ int call_lease(const struct call *c, bool change, const struct lease **ret, stru
     return 0;
 }
 
-static const char *render_status(struct daemon *d, bool hide)
+static bool says_nothing(const json_t *value)
 {
-    char **kept = &d->api->status[hide];
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_string(value) && json_string_length(value) == 0);
+}
+
+/* Takes from every object of a list what `keys` name and what is null, false or "". */
+static void shorten(json_t *list, const char *const *keys)
+{
+    size_t i;
+    json_t *object, *value;
+    const char *key;
+    void *next;
+    json_array_foreach(list, i, object)
+    {
+        for (size_t k = 0; keys[k]; k++)
+            (void)json_object_del(object, keys[k]);
+        json_object_foreach_safe(object, next, key, value)
+        {
+            if (says_nothing(value))
+                (void)json_object_del(object, key);
+        }
+    }
+}
+
+/* Leaves what a table and a picture for people show: who draws one reads half as much. */
+static void make_brief(json_t *status)
+{
+    static const char *const of_gpu[] = {"uuid", "board", "compute_slices", "memory_bytes", NULL};
+    static const char *const of_slice[] = {"compute", "gi", "uuid", NULL};
+    static const char *const of_lease[] = {"revision", NULL};
+    static const char *const of_place[] = {"profile", "gi", "uuid", NULL};
+    json_t *gpus = json_object_get(status, "gpus"), *leases = json_object_get(status, "leases");
+    json_t *object;
+    size_t i;
+    shorten(gpus, of_gpu);
+    shorten(leases, of_lease);
+    json_array_foreach(gpus, i, object)
+        shorten(json_object_get(object, "slices"), of_slice);
+    json_array_foreach(leases, i, object)
+    {
+        shorten(json_object_get(object, "slices"), of_place);
+        if (json_object_get(object, "started"))
+            (void)json_object_del(object, "asked");
+    }
+}
+
+static const char *render_status(struct daemon *d, bool hide, bool brief)
+{
+    char **kept = &d->api->status[hide][brief];
     if (*kept)
         return *kept;
     json_t *o = show_status(d, hide);
+    if (brief)
+        make_brief(o);
     char *text = o ? json_dumps(o, API_JSON) : NULL;
     json_decref(o);
     *kept = text;
@@ -119,7 +168,8 @@ int call_status(struct call *c, struct error *err)
 {
     struct daemon *d = c->daemon;
     bool hide = d->config.privacy && !c->who.operator_;
-    const char *rest = render_status(d, hide);
+    const char *brief = http_query(c->http, "brief");
+    const char *rest = render_status(d, hide, brief && strcmp(brief, "0") != 0);
     AUTO_STR struct str s = {0};
     if (!rest)
         return error_set(err, ERROR_NO_MEMORY, "out of memory showing the status");
@@ -291,9 +341,10 @@ static void on_closed(void *arg, struct http_request *r)
 
 void api_stale(struct daemon *d)
 {
-    for (int i = 0; d->api && i < 2; i++) {
-        free(d->api->status[i]);
-        d->api->status[i] = NULL;
+    for (int i = 0; d->api && i < 4; i++) {
+        char **kept = &d->api->status[i / 2][i % 2];
+        free(*kept);
+        *kept = NULL;
     }
 }
 
@@ -490,13 +541,12 @@ void api_stop(struct daemon *d)
     struct api *a = d->api;
     if (!a)
         return;
+    api_stale(d);
     sd_event_source_disable_unref(a->io);
     http_server_free(a->http);
     while (a->first)
         forget(a->first);
     (void)fd_close(a->listen_fd);
-    free(a->status[0]);
-    free(a->status[1]);
     free(a);
     d->api = NULL;
 }

@@ -42,6 +42,8 @@ struct glyph {
 static struct glyph glyph(const struct table_look *look, const char *text)
 {
     uint32_t c;
+    if (*text >= ' ' && *text <= '~') /* nearly everything is */
+        return (struct glyph){text, 1, 1, 1};
     unsigned taken = utf8_next(text, &c);
     if (control(c) || (!look->utf8 && c >= 0x80))
         return (struct glyph){"?", 1, taken, 1};

@@ -241,6 +241,38 @@ def privacy():
         same(len(h.ok("GET", "/v1/leases?all=1", uid=NOBODY)["leases"]), 1)
 
 
+def within(part, whole):
+    """Whether `part` says nothing that `whole` does not say."""
+    if isinstance(part, list):
+        return len(part) == len(whole) and all(map(within, part, whole))
+    if isinstance(part, dict):
+        return all(k in whole and within(v, whole[k]) for k, v in part.items())
+    return part == whole
+
+
+@test
+def a_brief_status_says_the_same_in_less():
+    with House() as h:
+        leases = [h.new(profile=p) for p in ("3g.40gb", "1g.10gb", "1g.10gb")] + [h.new(gpus=1)]
+        h.end(leases[1]["id"])
+        h.ended(leases[1]["id"])
+        whole, brief = h.status(), h.ok("GET", "/v1/status?brief=1")
+        same(h.ok("GET", "/v1/status?brief=0").keys(), whole.keys())
+        for status in (whole, brief):
+            status.pop("now")
+        check(within(brief, whole), brief, "is not in", whole)
+        check(len(str(brief)) < 0.7 * len(str(whole)), "is hardly shorter", len(str(brief)), len(str(whole)))
+        for gpu, full in zip(brief["gpus"], whole["gpus"]):
+            empty = {k for k, v in full.items() if v is None or v is False or v == ""}
+            same(set(full) - set(gpu), empty | {"uuid", "board", "compute_slices", "memory_bytes"})
+        same([(l["id"], l["state"], l["slices"][0].get("start")) for l in brief["leases"]],
+             [(l["id"], l["state"], l["slices"][0]["start"]) for l in whole["leases"]])
+        # A change shows at once in both.
+        h.end(leases[0]["id"])
+        h.ended(leases[0]["id"])
+        same(len(h.ok("GET", "/v1/status?brief=1")["leases"]), 2)
+
+
 @test
 def commands_are_the_owners():
     if not ROOT:
