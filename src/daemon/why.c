@@ -23,6 +23,8 @@ static const char *const sentences[REASON_N] = {
     [REASON_NO_MIG] = "its board has no MIG; whole GPUs only",
     [REASON_OTHER_GPU] = "not the GPU asked for",
     [REASON_RESERVED] = "kept for a request that waits before this one",
+    [REASON_PART] = "has room, but not enough is free for all that was asked for",
+    [REASON_QUOTA] = "has room, but the quota does not allow it now",
 };
 
 static const char *const verdicts[] = {
@@ -34,8 +36,7 @@ static bool is_fit(enum reason r)
            r == REASON_FITS_MODE;
 }
 
-static json_t *show_reason(struct daemon *d, const struct lease *ask, const struct gpu_reason *r,
-                           enum verdict verdict)
+static json_t *show_reason(struct daemon *d, const struct lease *ask, const struct gpu_reason *r)
 {
     json_t *o = json_object();
     const struct machine_gpu *seen = daemon_gpu(d, r->gpu);
@@ -46,9 +47,7 @@ static json_t *show_reason(struct daemon *d, const struct lease *ask, const stru
         str_addf(&text, "%s %u", i == 0 ? ": would have to end: lease" : ",", r->blockers[i]);
         (void)json_array_append_new(blockers, json_integer(r->blockers[i]));
     }
-    if (is_fit(r->reason) && verdict != VERDICT_FITS && ask->count > 1)
-        str_addf(&text, ", but not all %u that were asked for", ask->count);
-    else if (is_fit(r->reason) && ask->kind == SLICE_GI)
+    if (is_fit(r->reason) && ask->kind == SLICE_GI)
         str_addf(&text, ", at memory slice %u", r->start);
     (void)json_object_set_new(o, "gpu", json_integer(seen ? (json_int_t)seen->index : r->gpu));
     (void)json_object_set_new(o, "reason", json_string(explain_reason_name(r->reason)));
@@ -68,7 +67,7 @@ json_t *show_explanation(struct daemon *d, const struct lease *ask, const struct
     char text[120];
     for (size_t i = 0; i < x->n; i++) {
         fits += is_fit(x->gpus[i].reason);
-        (void)json_array_append_new(gpus, show_reason(d, ask, &x->gpus[i], x->verdict));
+        (void)json_array_append_new(gpus, show_reason(d, ask, &x->gpus[i]));
     }
     switch (x->verdict) {
     case VERDICT_FITS:

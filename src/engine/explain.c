@@ -26,6 +26,8 @@ const char *explain_reason_name(enum reason r)
         [REASON_NO_MIG] = "no-mig",
         [REASON_OTHER_GPU] = "other-gpu",
         [REASON_RESERVED] = "reserved",
+        [REASON_PART] = "part",
+        [REASON_QUOTA] = "quota",
     };
     return names[r];
 }
@@ -205,10 +207,30 @@ static void waiting(const struct draft *d, const struct lease *l, struct explana
     ret->position = position_of(d->w, l);
     if (!world_lease(d->w, l->id))
         ret->latest_start = forecast_behind(d->w, l, ret->position - 1, d->now);
-    bool kept_for_another = ret->position > 1 && l->count == 1;
+}
+
+/* A GPU that is free for one slice, while the request is not served: why. */
+static enum reason held_reason(const struct draft *d, const struct lease *l,
+                               const struct explanation *x)
+{
+    struct place_pick picks[REQUEST_SLICES];
+    for (unsigned i = 0; i < l->count; i++) {
+        if (!place_find(d, l, NULL, picks, i, &picks[i]))
+            return REASON_PART;
+    }
+    bool waits_its_turn = x->position > 1 && place_within_quota(d, l, picks);
+    return waits_its_turn ? REASON_RESERVED : REASON_QUOTA;
+}
+
+/* No GPU is called free that will not be given. */
+static void hold_back(const struct draft *d, const struct lease *l, struct explanation *ret)
+{
+    enum reason held = held_reason(d, l, ret);
     for (size_t i = 0; i < ret->n; i++) {
-        if (kept_for_another && ret->gpus[i].reason <= REASON_FITS_MODE)
-            ret->gpus[i].reason = REASON_RESERVED;
+        if (ret->gpus[i].reason > REASON_FITS_MODE)
+            continue;
+        ret->gpus[i].reason = held;
+        ret->gpus[i].free_at = TIME_NEVER;
     }
 }
 
@@ -234,8 +256,10 @@ void engine_explain(const struct world *w, const struct lease *asked, int64_t no
     }
     if (ret->verdict == VERDICT_WAIT)
         waiting(&d, &l, ret);
-    else if (ret->verdict == VERDICT_FITS)
+    if (ret->verdict == VERDICT_FITS)
         ret->latest_start = now;
+    else
+        hold_back(&d, &l, ret);
     outcome_done(&o);
 }
 

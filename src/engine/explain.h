@@ -22,6 +22,8 @@ enum reason {
     REASON_NO_MIG,
     REASON_OTHER_GPU,    /* --on names another */
     REASON_RESERVED,     /* kept for a request that waits before this one */
+    REASON_PART,         /* has room, but all GPUs together not for all that was asked for */
+    REASON_QUOTA,        /* has room, but the owner's quota is used up or too small */
     REASON_N
 };
 

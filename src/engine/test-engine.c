@@ -529,6 +529,30 @@ TEST(backfill_only_where_the_head_is_not_delayed)
     CHECK_INT(world_queue(r.world, 0)->id, ==, urgent);
 }
 
+TEST(no_gpu_is_called_free_for_what_is_not_given)
+{
+    CLEANUP(rig_done) struct rig r = rig_new("2xa100-80");
+    struct explanation x;
+    (void)have(&r, rig_want("7g.80gb", 1));
+    struct lease want = rig_want("7g.80gb", 2);
+    engine_explain(r.world, &want, r.now, &x);
+    CHECK_INT(x.verdict, ==, VERDICT_WAIT);
+    CHECK_INT(x.gpus[0].reason, ==, REASON_BUSY);
+    CHECK_INT(x.gpus[1].reason, ==, REASON_PART);
+    CHECK_INT(x.gpus[1].free_at, ==, TIME_NEVER);
+    (void)rig_ask(&r, want);
+    want = rig_want("7g.80gb", 1);
+    want.for_ns = 3 * TIME_HOUR;
+    engine_explain(r.world, &want, r.now, &x);
+    CHECK_INT(x.gpus[1].reason, ==, REASON_RESERVED);
+    CHECK_INT(x.gpus[1].free_at, ==, TIME_NEVER);
+    want = rig_want("1g.10gb", 3);
+    want.limit_slices = 2;
+    engine_explain(r.world, &want, r.now, &x);
+    CHECK_INT(x.verdict, ==, VERDICT_NEVER);
+    CHECK_INT(x.gpus[1].reason, ==, REASON_QUOTA);
+}
+
 TEST(a_restarted_daemon_settles_what_was_under_way)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");

@@ -46,7 +46,7 @@ int cgroup_each(const struct cgroup_tree *t, void (*visit)(uint64_t id, void *ar
  */
 int cgroup_join(const char *mount, const char *path, char ret[CGROUP_PATH], struct error *err);
 
-/* The same on this machine, where the group must exist. INVALID for "..", NOT_FOUND if there is no such group. */
+/* The same on this machine. INVALID for "..", NOT_FOUND if there is no such group. */
 int cgroup_resolve(const char *path, char ret[CGROUP_PATH], struct error *err);
 
 /* The v2 group of a process, as a directory. */
