@@ -11,6 +11,7 @@
 #pragma once
 
 #include "emul/box_state.h"
+#include "emul/box_work.h"
 #include "model/layout.h"
 #include "model/machine.h"
 
@@ -48,6 +49,7 @@ struct box_session {
     uint64_t attached; /* GPUs whose device the session opened, bit = index */
     uint8_t use_n;
     struct box_use uses[BOX_USES];
+    struct box_work work;
 };
 
 enum box_event_kind { BOX_EVENT_XID, BOX_EVENT_CONFIG };
@@ -74,6 +76,7 @@ struct box {
     uint32_t gi_serial[MACHINE_GPUS][BOARD_GIS];
     uint32_t ci_serial[MACHINE_GPUS][BOARD_GIS][BOARD_CIS];
     struct box_state state[MACHINE_GPUS];
+    struct meter busy[MACHINE_GPUS];
     uint64_t event_n; /* ever; the last BOX_EVENTS are in the ring */
     struct box_event events[BOX_EVENTS];
 };
