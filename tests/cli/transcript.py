@@ -2,11 +2,13 @@
 
 A transcript begins with the emulated machine, `machine: NAME [OPTION...]`. Then `$ COMMAND`, the lines it
 prints (both streams), and `[STATUS]` where it is not 0. `<...>` stands for any text within a line, a line
-`...` for any lines. All commands of a transcript share one shell on one machine. With --record a transcript
-is printed as it runs now, to be read and placed."""
+`...` for any lines. All commands of a transcript share one shell on one machine. A line `needs: WHAT...` names
+programs of other people (tools/fetch-peers.sh) or `user`, another user to become as `$AS_USER COMMAND`; without
+them the transcript is skipped. With --record a transcript is printed as it runs now, to be read and placed."""
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,23 +19,46 @@ PARSER.add_argument("--record", action="store_true")
 PARSER.add_argument("files", nargs="+")
 OPTIONS = PARSER.parse_args()
 BUILD = os.path.abspath(OPTIONS.build)
+PEERS = os.environ.get("FETTA_PEERS", BUILD + "/peers/root")
+AS_USER = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 MARK = "\x1e"
 
 
 def read(path):
-    """(machine words, [(command, expected lines, status)])."""
-    machine, steps = ["dgx-a100"], []
+    """(machine words, [(command, expected lines, status)], what it needs)."""
+    machine, steps, needs = ["dgx-a100"], [], []
     with open(path, encoding="utf-8") as f:
         for line in f.read().splitlines():
             if line.startswith("machine: "):
                 machine = line.split()[1:]
+            elif line.startswith("needs: "):
+                needs = line.split()[1:]
             elif line.startswith("$ "):
                 steps.append((line[2:], [], [0]))
             elif steps and re.fullmatch(r"\[\d+\]", line):
                 steps[-1][2][0] = int(line[1:-1])
             elif steps and line != "":
                 steps[-1][1].append(line)
-    return machine, steps
+    return machine, steps, needs
+
+
+def lacks(needs):
+    """Why the transcript cannot run here; None if it can."""
+    for need in needs:
+        if need == "user":
+            if os.getuid() != 0 or not shutil.which("setpriv"):
+                return "becoming another user needs root and setpriv"
+            if subprocess.run([*AS_USER.split(), "test", "-x", BUILD + "/src/cli/fetta"], check=False).returncode != 0:
+                return f"another user cannot reach {BUILD}"
+            continue
+        try:
+            with open(PEERS + "/.fetch/status", encoding="utf-8") as f:
+                state = {line.split("\t")[0]: line.strip().split("\t")[1:] for line in f}.get(need, ["missing", "not fetched"])
+        except OSError:
+            state = ["missing", "tools/fetch-peers.sh has not run"]
+        if state[0] != "ok":
+            return f"no {need}: {state[-1]}"
+    return None
 
 
 def run(machine, steps):
@@ -45,7 +70,8 @@ def run(machine, steps):
                 f.write(f"printf '{MARK}\\n'\n{command}\nprintf '{MARK}%d\\n' $?\n")
         os.chmod(folder, 0o755)
         env = {k: v for k, v in os.environ.items() if not k.startswith("FETTA_") and k not in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")}
-        env.update(PATH=BUILD + "/src/cli:" + env["PATH"], LC_ALL="C.UTF-8", TZ="UTC", NO_COLOR="1", COLUMNS="100", WORK=folder,
+        env.update(PATH=f"{BUILD}/src/cli:{BUILD}/src/emud:{PEERS}/usr/lib/nvidia/current:{env['PATH']}", PEERS=PEERS, AS_USER=AS_USER,
+                   LC_ALL="C.UTF-8", TZ="UTC", NO_COLOR="1", COLUMNS="100", WORK=folder,
                    UNIQUE=str(os.getpid()))
         done = subprocess.run(["fetta", "emulate", *machine, "--", "bash", script], env=env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
@@ -68,9 +94,11 @@ def lines_match(want, got):
 
 
 def record(path):
-    machine, steps = read(path)
+    machine, steps, needs = read(path)
     found, _, _ = run(machine, steps)
     print("machine:", *machine)
+    if needs:
+        print("needs:", *needs)
     for (command, _, _), (lines, status) in zip(steps, found):
         print(f"\n$ {command}")
         print("".join(line.rstrip() + "\n" for line in lines), end="")
@@ -84,9 +112,14 @@ def main():
             record(path)
         return 0
     plan = [(path, *read(path)) for path in OPTIONS.files]
-    print(f"1..{sum(len(steps) for _, _, steps in plan)}", flush=True)
+    without = {path: lacks(needs) for path, _, _, needs in plan}
+    print(f"1..{sum(1 if without[path] else len(steps) for path, _, steps, _ in plan)}", flush=True)
     number = failed = 0
-    for path, machine, steps in plan:
+    for path, machine, steps, _ in plan:
+        if without[path]:
+            number += 1
+            print(f"ok {number} - {os.path.basename(path)} # SKIP {without[path]}", flush=True)
+            continue
         found, status, said = run(machine, steps)
         for at, (command, want, wanted) in enumerate(steps):
             number += 1
