@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -29,7 +30,7 @@ enum {
 };
 
 /* Which event it is; anything above is a request's address. */
-enum { TAG_LISTEN = 1, TAG_HTTP, TAG_TIMER, TAG_WAKE, TAG_N };
+enum { TAG_LISTEN = 1, TAG_HTTP, TAG_TIMER, TAG_WAKE, TAG_HALF, TAG_N };
 
 /* Counts connections by user. */
 static struct http_user *user_of(struct http_server *s, uid_t uid)
@@ -48,27 +49,59 @@ static struct http_user *user_of(struct http_server *s, uid_t uid)
     return vacant;
 }
 
+static void unlink_half(struct http_server *s, const struct http_connection *c)
+{
+    for (struct http_connection **at = &s->half; *at; at = &(*at)->next) {
+        if (*at != c)
+            continue;
+        *at = c->next;
+        return;
+    }
+}
+
+static void opened(struct http_server *s, struct http_connection *c, int fd)
+{
+    struct epoll_event e = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c};
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    *c = (struct http_connection){.fd = fd};
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        c->user = user_of(s, peer.uid);
+    if (c->user)
+        c->user->connections++;
+    /* Without it, a half request stays until it has idled for too long. */
+    (void)epoll_ctl(s->halves, EPOLL_CTL_ADD, fd, &e);
+}
+
+static void closed(struct http_server *s, struct http_connection *c)
+{
+    if (c->user)
+        c->user->connections--;
+    if (c->half)
+        unlink_half(s, c);
+    (void)epoll_ctl(s->halves, EPOLL_CTL_DEL, c->fd, NULL);
+    *c = (struct http_connection){.next = s->vacant, .fd = -1};
+    s->vacant = c;
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct http_server *s = cls;
+    struct http_connection *c = *slot;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        struct http_user *u = *slot;
         s->connections--;
-        if (u)
-            u->connections--;
+        if (c)
+            closed(s, c);
         return;
     }
     s->connections++;
+    *slot = c = s->vacant; /* libmicrohttpd takes no more than there are */
+    if (!c)
+        return;
+    s->vacant = c->next;
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    struct http_user *u = NULL;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-        u = user_of(s, peer.uid);
-    if (u)
-        u->connections++;
-    *slot = u;
+    opened(s, c, fd);
 }
 
 static int hex(char c)
@@ -110,7 +143,8 @@ static int start(struct http_server *s, struct error *err)
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->epoll < 0 || s->timer < 0 || s->wake < 0)
+    s->halves = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll < 0 || s->timer < 0 || s->wake < 0 || s->halves < 0)
         return error_errno(err, ERROR_IO, errno, "cannot watch the daemon's socket");
     s->no_memory = http_request_error(ERROR_NO_MEMORY, "fettad has no memory left for this answer");
     s->http = MHD_start_daemon(
@@ -125,7 +159,7 @@ static int start(struct http_server *s, struct error *err)
     int http = MHD_get_daemon_info(s->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     s->listening = add(s, s->listener, TAG_LISTEN);
     if (!s->listening || !add(s, http, TAG_HTTP) || !add(s, s->timer, TAG_TIMER) ||
-        !add(s, s->wake, TAG_WAKE))
+        !add(s, s->wake, TAG_WAKE) || !add(s, s->halves, TAG_HALF))
         return error_errno(err, ERROR_IO, errno, "cannot watch the daemon's socket");
     return 0;
 }
@@ -143,7 +177,11 @@ int http_server_new(int listen_fd, const struct http_handler *h, void *arg,
     s->handler = *h;
     s->arg = arg;
     s->listener = listen_fd;
-    s->epoll = s->timer = s->wake = -1;
+    s->epoll = s->timer = s->wake = s->halves = -1;
+    for (size_t i = ARRAY_LEN(s->open); i-- > 0;) {
+        s->open[i] = (struct http_connection){.next = s->vacant, .fd = -1};
+        s->vacant = &s->open[i];
+    }
     int rc = start(s, err);
     if (rc < 0)
         http_server_free(s);
@@ -167,6 +205,7 @@ void http_server_free(struct http_server *s)
         MHD_destroy_response(s->no_memory);
     fd_close(s->timer);
     fd_close(s->wake);
+    fd_close(s->halves);
     fd_close(s->epoll);
     free(s);
 }
@@ -243,6 +282,47 @@ static void accept_some(struct http_server *s)
     }
 }
 
+static void note_halves(struct http_server *s)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(s->halves, events, EVENTS, 0);
+    for (int i = 0; i < n; i++) {
+        struct http_connection *c = events[i].data.ptr;
+        c->half = true;
+        c->next = s->half;
+        s->half = c;
+    }
+}
+
+/* Whether all that the client sent is read, and yet no whole request of it is under way. */
+static bool never_whole(const struct http_server *s, const struct http_connection *c)
+{
+    int unread = 0;
+    if (ioctl(c->fd, FIONREAD, &unread) < 0 || unread > 0)
+        return false;
+    for (const struct http_request *r = s->first; r; r = r->next) {
+        if (r->fd == c->fd)
+            return r->state == STATE_READING;
+    }
+    return true;
+}
+
+/* Nothing more comes from who shut his sending side, so what is not a request by now never will
+ * be; libmicrohttpd would wait for the rest of it until it has idled for too long. */
+static void close_halves(struct http_server *s)
+{
+    struct http_connection *c = s->half;
+    while (c) {
+        struct http_connection *next = c->next;
+        if (never_whole(s, c)) {
+            unlink_half(s, c);
+            c->half = false;
+            (void)shutdown(c->fd, SHUT_RDWR);
+        }
+        c = next;
+    }
+}
+
 /* Lets libmicrohttpd work until it has nothing left to do, and sees to its timeouts. */
 static void run_http(struct http_server *s)
 {
@@ -252,6 +332,8 @@ static void run_http(struct http_server *s)
         MHD_run(s->http);
         due = MHD_get_timeout(s->http, &ms);
     }
+    if (s->half && !(due == MHD_YES && ms == 0))
+        close_halves(s);
     if (!s->listening)
         return; /* the timer is in use, and short */
     if (due != MHD_YES && s->armed)
@@ -283,6 +365,8 @@ void http_server_run(struct http_server *s)
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 < TAG_N) {
             calling = calling || events[i].data.u64 == TAG_LISTEN;
+            if (events[i].data.u64 == TAG_HALF)
+                note_halves(s);
             if (events[i].data.u64 == TAG_TIMER)
                 timer_fired(s);
             continue;

@@ -13,18 +13,29 @@ struct http_user {
     unsigned connections;
 };
 
+/* One open connection; those whose client has shut its sending side are in a list. */
+struct http_connection {
+    struct http_connection *next;
+    struct http_user *user; /* NULL: too many, or unknown */
+    int fd;                 /* libmicrohttpd's; -1: the slot is vacant */
+    bool half;
+};
+
 struct http_server {
     struct http_handler handler;
     void *arg;
     struct MHD_Daemon *http;
     struct MHD_Response *no_memory;
     int epoll, timer, wake, listener;
+    int halves; /* another epoll set, inside `epoll`: clients that shut their sending side */
     bool listening, armed, stopping;
     bool running, woken;        /* inside http_server_run; `wake` is readable */
     unsigned connections, waiting;
     unsigned user_n;
     struct http_user users[HTTP_CONNECTIONS + HTTP_ACCEPT_BATCH];
-    struct http_request *first; /* all of them */
+    struct http_connection open[HTTP_CONNECTIONS + HTTP_ACCEPT_BATCH];
+    struct http_connection *vacant, *half; /* lists */
+    struct http_request *first;            /* all of them */
 };
 
 enum http_state {
