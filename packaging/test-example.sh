@@ -4,10 +4,11 @@
 #     test-example.sh FETTAD FETTA.YAML
 set -eu
 echo 1..3
-all=$(mktemp)
-trap 'rm -f "$all"' EXIT
+all=$(mktemp) told=$(mktemp)
+trap 'rm -f "$all" "$told"' EXIT
 point() {
-    if "$@"; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
+    if "$@" >"$told" 2>&1; then echo "ok $n - $name"; else echo "not ok $n - $name"; fi
+    sed 's/^/# /' "$told"
 }
 n=1 name="the example as it is"
 point "$1" --check-config --config "$2"
