@@ -39,6 +39,8 @@ enum emu_control {
     EMU_CLEAR,          /* forget all faults */
     EMU_LOSE,           /* arg0 GPU falls off the bus */
     EMU_RESET,          /* arg0 GPU is reset */
+    EMU_DEVICE,         /* any user; text UUID or index: what it is, see struct emu_device */
+    EMU_WORK,           /* any user; see EMU_WORK_*: this process works; who else does there? */
 };
 
 /* A session is a client process; an event connection is one set of events and holds nothing. */
@@ -54,6 +56,33 @@ struct emu_request {
 /* The arguments of EMU_FAULT. */
 #define EMU_FAULT_WHERE(gpu, gi, after) \
     ((uint64_t)(uint16_t)(gpu) | (uint64_t)(uint16_t)(gi) << 16 | (uint64_t)(after) << 32)
+
+/* EMU_WORK: arg0 ns the device is worked on from now (at most a tenth of a second), arg1 ns for which
+ * it counts as worked on, arg2 1 under MPS, text what on. The reply is struct emu_neighbour, one for
+ * each other process with work on the same GPU. */
+enum { EMU_WORK_NAME = 32, EMU_NEIGHBOURS = 192 };
+
+struct emu_device {
+    char uuid[64], board[32], profile[32]; /* profile: "" for a whole GPU */
+    uint64_t total, free;                  /* bytes of memory */
+    uint32_t gpu;
+    int32_t gi, ci;              /* -1: the whole GPU */
+    uint32_t sms, board_sms;     /* of the compute instance, of the GPU */
+    uint32_t slices, of_slices;  /* of memory; 1 of 1 for a whole GPU */
+    uint32_t compute, of_compute; /* compute slices; compute 0 for a whole GPU */
+    uint32_t plain;              /* 1: smallest profile with so many compute slices, and all of it */
+    uint32_t mig, compute_mode;  /* 1: MIG mode is on; nvmlComputeMode_t */
+};
+
+struct emu_neighbour {
+    uint32_t pid;
+    int32_t gi, ci;
+    uint32_t compute; /* compute slices of its GI, 0 for a whole GPU */
+    uint32_t running, mps, busy_ppt;
+    char name[EMU_WORK_NAME];
+};
+
+static_assert(EMU_NEIGHBOURS * sizeof(struct emu_neighbour) <= EMU_DATA, "they fit in a reply");
 
 struct emu_reply {
     uint32_t magic;

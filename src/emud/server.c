@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "emud/answer.h"
+#include "emud/calls_work.h"
 #include "emud/listen.h"
 
 #include <errno.h>
@@ -243,6 +244,11 @@ static void carry_out(struct server *s, struct client *c)
 
 static void handle(struct server *s, struct client *c)
 {
+    if (c->greeted &&
+        calls_work_answer(s->box, &c->session, &c->request, time_boot(), &s->answer)) {
+        send_answer(s, c, &s->answer);
+        return;
+    }
     if (!c->greeted || c->request.call >= EMU_HELLO) {
         int status = c->greeted || c->request.call == EMU_HELLO ? control(s, c)
                                                                 : NVML_ERROR_UNINITIALIZED;
