@@ -17,6 +17,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What stands before the installed directory of fetta where it was installed below another root, as
+ * packages are made and tested: the other programs are below it, too. */
+static int root_len(const char *bin)
+{
+    size_t n = strlen(bin), installed = sizeof FETTA_BINDIR - 1;
+    return n > installed && strcmp(bin + n - installed, FETTA_BINDIR) == 0 ? (int)(n - installed)
+                                                                           : 0;
+}
+
 /* The first of several places, relative to the directory of fetta, where a file is. */
 static int find(const char *bin, const char *const *places, const char *what, char ret[PATH_MAX],
                 struct error *err)
@@ -24,7 +33,7 @@ static int find(const char *bin, const char *const *places, const char *what, ch
     for (; *places; places++) {
         char path[PATH_MAX * 2];
         if (**places == '/')
-            (void)str_copy(path, sizeof path, *places);
+            (void)snprintf(path, sizeof path, "%.*s%s", root_len(bin), bin, *places);
         else
             (void)snprintf(path, sizeof path, "%s/%s", bin, *places);
         if (access(path, R_OK) == 0 && realpath(path, ret))

@@ -251,10 +251,11 @@ static int open_loop(struct daemon *d, const struct options *o, struct error *er
     return r < 0 ? error_errno(err, ERROR_IO, -r, "cannot set up the event loop") : 0;
 }
 
-/* The worker stands beside fettad in a build folder, and in FETTA_LIBEXEC once installed. */
+/* The worker stands beside fettad in a build folder, and in FETTA_LIBEXEC once installed: below the
+ * same root as fettad in FETTA_SBINDIR. */
 static int find_worker(struct daemon *d, struct error *err)
 {
-    static const char name[] = "/fetta-worker";
+    static const char name[] = "/fetta-worker", sbin[] = FETTA_SBINDIR;
     size_t room = sizeof d->program - sizeof name;
     ssize_t n = readlink("/proc/self/exe", d->program, room);
     if (n <= 0)
@@ -264,7 +265,10 @@ static int find_worker(struct daemon *d, struct error *err)
     memcpy(slash ? slash : d->program, name, sizeof name);
     if (access(d->program, X_OK) == 0)
         return 0;
-    (void)snprintf(d->program, sizeof d->program, "%s%s", FETTA_LIBEXEC, name);
+    size_t before = slash ? (size_t)(slash - d->program) : 0, installed = sizeof sbin - 1;
+    bool rooted = before > installed && memcmp(slash - installed, sbin, installed) == 0;
+    char *end = d->program + (rooted ? before - installed : 0);
+    (void)snprintf(end, sizeof d->program - (size_t)(end - d->program), "%s%s", FETTA_LIBEXEC, name);
     if (access(d->program, X_OK) == 0)
         return 0;
     return error_errno(err, ERROR_IO, errno, "cannot find %s; is fetta installed whole?",
