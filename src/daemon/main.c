@@ -268,7 +268,8 @@ static int find_worker(struct daemon *d, struct error *err)
     size_t before = slash ? (size_t)(slash - d->program) : 0, installed = sizeof sbin - 1;
     bool rooted = before > installed && memcmp(slash - installed, sbin, installed) == 0;
     char *end = d->program + (rooted ? before - installed : 0);
-    (void)snprintf(end, sizeof d->program - (size_t)(end - d->program), "%s%s", FETTA_LIBEXEC, name);
+    size_t left = sizeof d->program - (size_t)(end - d->program);
+    (void)snprintf(end, left, "%s%s", FETTA_LIBEXEC, name);
     if (access(d->program, X_OK) == 0)
         return 0;
     return error_errno(err, ERROR_IO, errno, "cannot find %s; is fetta installed whole?",
