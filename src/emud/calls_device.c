@@ -158,8 +158,8 @@ int emud_nvmlDeviceGetPciInfo_v3(struct ask *k)
                           .bus = p.bus,
                           .device = p.device,
                           .pciDeviceId = box_board(k->box, k->at.gpu)->pci_id};
-    (void)snprintf(info.busIdLegacy, sizeof info.busIdLegacy, "%04X:%02X:%02X.0",
-                   p.domain & 0xffff, p.bus & 0xff, p.device & 0xff);
+    (void)snprintf(info.busIdLegacy, sizeof info.busIdLegacy, "%04X:%02X:%02X.0", p.domain & 0xffff,
+                   p.bus & 0xff, p.device & 0xff);
     (void)snprintf(info.busId, sizeof info.busId, "%08X:%02X:%02X.0", p.domain, p.bus, p.device);
     return answer_put(k, &info, sizeof info);
 }
@@ -213,7 +213,7 @@ int emud_nvmlDeviceGetArchitecture(struct ask *k)
     if (board->cc_major < 8)
         return NVML_ERROR_NOT_SUPPORTED;
     unsigned minor_ada = board->cc_major == 8 && board->cc_minor == 9;
-    return answer_number(k, board->cc_major >= 10   ? NVML_DEVICE_ARCH_BLACKWELL
+    return answer_number(k, board->cc_major >= 10  ? NVML_DEVICE_ARCH_BLACKWELL
                             : board->cc_major == 9 ? NVML_DEVICE_ARCH_HOPPER
                             : minor_ada            ? NVML_DEVICE_ARCH_ADA
                                                    : NVML_DEVICE_ARCH_AMPERE);

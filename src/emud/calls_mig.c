@@ -1,34 +1,19 @@
 /* The bodies of the calls about MIG: mode, MIG devices, GPU instances, compute instances. */
-#include "emud/answer.h"
+#include "emud/calls.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static bool is_mig(const struct ask *k)
-{
-    return k->at.ci != BOX_ANY;
-}
-
-static unsigned arg(const struct ask *k, unsigned i)
-{
-    return (unsigned)k->request->arg[i];
-}
-
-static const struct board *board_of(const struct ask *k)
-{
-    return box_board(k->box, k->at.gpu);
-}
-
 /* For calls that take a GPU and want it in MIG mode. */
 static int need_mig_gpu(const struct ask *k)
 {
-    return is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT : (int)box_mig_ready(k->box, k->at.gpu);
+    return calls_is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT : (int)box_mig_ready(k->box, k->at.gpu);
 }
 
 int emud_nvmlDeviceGetMigMode(struct ask *k)
 {
     const struct machine_gpu *g = &k->box->m.gpus[k->at.gpu];
-    if (is_mig(k))
+    if (calls_is_mig(k))
         return NVML_ERROR_INVALID_ARGUMENT;
     if (g->mig == MACHINE_MIG_NONE)
         return NVML_ERROR_NOT_SUPPORTED;
@@ -39,27 +24,27 @@ int emud_nvmlDeviceGetMigMode(struct ask *k)
 int emud_nvmlDeviceSetMigMode(struct ask *k)
 {
     enum box_status activation = BOX_OK;
-    if (is_mig(k) || k->request->arg[1] > 1)
+    if (calls_is_mig(k) || k->request->arg[1] > 1)
         return NVML_ERROR_INVALID_ARGUMENT;
-    int status = (int)box_set_mig(k->box, k->session, k->at.gpu, arg(k, 1) == 1, &activation);
+    int status = (int)box_set_mig(k->box, k->session, k->at.gpu, calls_arg(k, 1) == 1, &activation);
     (void)answer_number(k, activation);
     return status;
 }
 
 int emud_nvmlDeviceGetMaxMigDeviceCount(struct ask *k)
 {
-    return is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT
-                     : answer_number(k, box_mig_max(k->box, k->at.gpu));
+    return calls_is_mig(k) ? NVML_ERROR_INVALID_ARGUMENT
+                           : answer_number(k, box_mig_max(k->box, k->at.gpu));
 }
 
 int emud_nvmlDeviceGetMigDeviceHandleByIndex(struct ask *k)
 {
     struct target at = k->at;
-    if (is_mig(k))
+    if (calls_is_mig(k))
         return NVML_ERROR_INVALID_ARGUMENT;
     if (k->box->m.gpus[at.gpu].mig == MACHINE_MIG_NONE)
         return NVML_ERROR_NOT_SUPPORTED;
-    if (!box_mig_at(k->box, at.gpu, arg(k, 1), &at.gi, &at.ci))
+    if (!box_mig_at(k->box, at.gpu, calls_arg(k, 1), &at.gi, &at.ci))
         return NVML_ERROR_NOT_FOUND;
     uint64_t handle = answer_device(k->box, at);
     return answer_put(k, &handle, sizeof handle);
@@ -67,12 +52,12 @@ int emud_nvmlDeviceGetMigDeviceHandleByIndex(struct ask *k)
 
 int emud_nvmlDeviceIsMigDeviceHandle(struct ask *k)
 {
-    return answer_number(k, is_mig(k));
+    return answer_number(k, calls_is_mig(k));
 }
 
 int emud_nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct ask *k)
 {
-    if (!is_mig(k))
+    if (!calls_is_mig(k))
         return NVML_ERROR_INVALID_ARGUMENT;
     uint64_t handle = answer_device(k->box, (struct target){k->at.gpu, BOX_ANY, BOX_ANY});
     return answer_put(k, &handle, sizeof handle);
@@ -80,19 +65,20 @@ int emud_nvmlDeviceGetDeviceHandleFromMigDeviceHandle(struct ask *k)
 
 int emud_nvmlDeviceGetGpuInstanceId(struct ask *k)
 {
-    return is_mig(k) ? answer_number(k, (unsigned)k->at.gi) : NVML_ERROR_NOT_SUPPORTED;
+    return calls_is_mig(k) ? answer_number(k, (unsigned)k->at.gi) : NVML_ERROR_NOT_SUPPORTED;
 }
 
 int emud_nvmlDeviceGetComputeInstanceId(struct ask *k)
 {
-    return is_mig(k) ? answer_number(k, (unsigned)k->at.ci) : NVML_ERROR_NOT_SUPPORTED;
+    return calls_is_mig(k) ? answer_number(k, (unsigned)k->at.ci) : NVML_ERROR_NOT_SUPPORTED;
 }
 
 int emud_nvmlDeviceGetAttributes_v2(struct ask *k)
 {
-    if (!is_mig(k))
+    if (!calls_is_mig(k))
         return NVML_ERROR_NOT_SUPPORTED;
-    const struct profile *p = &board_of(k)->profiles[box_gi(k->box, k->at.gpu, k->at.gi)->profile];
+    const struct profile *p =
+        &calls_board(k)->profiles[box_gi(k->box, k->at.gpu, k->at.gi)->profile];
     const struct machine_ci *ci = box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci);
     struct ci_profile c = {0};
     (void)box_ci_profile(k->box, k->at.gpu, k->at.gi, ci->nvml, &c);
@@ -116,7 +102,7 @@ static int find_profile(struct ask *k, unsigned nvml, const struct profile **ret
         return NVML_ERROR_INVALID_ARGUMENT;
     if (status != NVML_SUCCESS)
         return status;
-    const struct board *board = board_of(k);
+    const struct board *board = calls_board(k);
     for (unsigned i = 0; i < board->profile_n; i++) {
         *ret = &board->profiles[i];
         if (board->profiles[i].nvml == nvml)
@@ -130,16 +116,16 @@ static unsigned capabilities(const struct profile *p)
     return strcmp(p->suffix, "+gfx") == 0 ? NVML_GPU_INSTANCE_PROFILE_CAPS_GFX : 0;
 }
 
-#define GI_FIELDS(p)                                                                         \
-    .id = (p)->id, .sliceCount = (p)->compute, .instanceCount = (p)->max,                    \
-    .multiprocessorCount = (p)->sms, .copyEngineCount = (p)->ce, .decoderCount = (p)->dec,   \
-    .encoderCount = (p)->enc, .jpegCount = (p)->jpeg, .ofaCount = (p)->ofa,                  \
+#define GI_FIELDS(p)                                                                               \
+    .id = (p)->id, .sliceCount = (p)->compute, .instanceCount = (p)->max,                          \
+    .multiprocessorCount = (p)->sms, .copyEngineCount = (p)->ce, .decoderCount = (p)->dec,         \
+    .encoderCount = (p)->enc, .jpegCount = (p)->jpeg, .ofaCount = (p)->ofa,                        \
     .memorySizeMB = (p)->mib
 
 int emud_nvmlDeviceGetGpuInstanceProfileInfo(struct ask *k)
 {
     const struct profile *p = NULL;
-    int status = find_profile(k, arg(k, 1), &p);
+    int status = find_profile(k, calls_arg(k, 1), &p);
     if (status != NVML_SUCCESS)
         return status;
     nvmlGpuInstanceProfileInfo_t info = {GI_FIELDS(p)};
@@ -152,22 +138,22 @@ static void name_profile(struct ask *k, const char *part, const struct profile *
 {
     char text[BOARD_PROFILE_NAME];
     (void)snprintf(name, NVML_DEVICE_NAME_V2_BUFFER_SIZE, "MIG %s%s", part,
-                   board_profile_name(board_of(k), p, text));
+                   board_profile_name(calls_board(k), p, text));
 }
 
 int emud_nvmlDeviceGetGpuInstanceProfileInfoV(struct ask *k)
 {
     const struct profile *p = NULL;
-    int status = find_profile(k, arg(k, 1), &p);
+    int status = find_profile(k, calls_arg(k, 1), &p);
     if (status != NVML_SUCCESS)
         return status;
-    if (arg(k, 2) == NVML_VERSION_WORD(nvmlGpuInstanceProfileInfo_v2_t, 2)) {
-        nvmlGpuInstanceProfileInfo_v2_t info = {.version = arg(k, 2), GI_FIELDS(p)};
+    if (calls_arg(k, 2) == NVML_VERSION_WORD(nvmlGpuInstanceProfileInfo_v2_t, 2)) {
+        nvmlGpuInstanceProfileInfo_v2_t info = {.version = calls_arg(k, 2), GI_FIELDS(p)};
         name_profile(k, "", p, info.name);
         return answer_put(k, &info, sizeof info);
     }
-    if (arg(k, 2) == NVML_VERSION_WORD(nvmlGpuInstanceProfileInfo_v3_t, 3)) {
-        nvmlGpuInstanceProfileInfo_v3_t info = {.version = arg(k, 2), GI_FIELDS(p)};
+    if (calls_arg(k, 2) == NVML_VERSION_WORD(nvmlGpuInstanceProfileInfo_v3_t, 3)) {
+        nvmlGpuInstanceProfileInfo_v3_t info = {.version = calls_arg(k, 2), GI_FIELDS(p)};
         info.capabilities = capabilities(p);
         name_profile(k, "", p, info.name);
         return answer_put(k, &info, sizeof info);
@@ -192,12 +178,12 @@ static int put_starts(struct ask *k, unsigned starts, unsigned size)
 /* All there ever can be, whatever the mode and whatever is occupied. */
 int emud_nvmlDeviceGetGpuInstancePossiblePlacements_v2(struct ask *k)
 {
-    const struct board *board = board_of(k);
-    if (is_mig(k))
+    const struct board *board = calls_board(k);
+    if (calls_is_mig(k))
         return NVML_ERROR_INVALID_ARGUMENT;
     if (board->memory_slices == 0)
         return NVML_ERROR_NOT_SUPPORTED;
-    unsigned profile = board_profile_by_id(board, arg(k, 1));
+    unsigned profile = board_profile_by_id(board, calls_arg(k, 1));
     if (profile == BOARD_NO_PROFILE)
         return NVML_ERROR_INVALID_ARGUMENT;
     return put_starts(k, board->profiles[profile].starts, board->profiles[profile].size);
@@ -208,7 +194,7 @@ int emud_nvmlDeviceGetGpuInstanceRemainingCapacity(struct ask *k)
     unsigned n = 0;
     int status = need_mig_gpu(k);
     if (status == NVML_SUCCESS)
-        status = (int)box_gi_capacity(k->box, k->at.gpu, arg(k, 1), &n);
+        status = (int)box_gi_capacity(k->box, k->at.gpu, calls_arg(k, 1), &n);
     return status == NVML_SUCCESS ? answer_number(k, n) : status;
 }
 
@@ -217,7 +203,7 @@ static int create_gi(struct ask *k, int start, unsigned size)
     int gi = BOX_ANY;
     int status = need_mig_gpu(k);
     if (status == NVML_SUCCESS)
-        status = (int)box_gi_create(k->box, k->at.gpu, arg(k, 1), start, size, &gi);
+        status = (int)box_gi_create(k->box, k->at.gpu, calls_arg(k, 1), start, size, &gi);
     if (status != NVML_SUCCESS)
         return status;
     uint64_t handle = answer_gi(k->box, k->at.gpu, gi);
@@ -254,7 +240,7 @@ int emud_nvmlDeviceGetGpuInstances(struct ask *k)
     int status = need_mig_gpu(k);
     if (status != NVML_SUCCESS)
         return status;
-    unsigned profile = board_profile_by_id(board_of(k), arg(k, 1));
+    unsigned profile = board_profile_by_id(calls_board(k), calls_arg(k, 1));
     if (profile == BOARD_NO_PROFILE)
         return NVML_ERROR_INVALID_ARGUMENT;
     const struct machine_gpu *g = &k->box->m.gpus[k->at.gpu];
@@ -273,9 +259,9 @@ int emud_nvmlDeviceGetGpuInstanceById(struct ask *k)
     int status = need_mig_gpu(k);
     if (status != NVML_SUCCESS)
         return status;
-    if (arg(k, 1) >= BOARD_GIS || !box_gi(k->box, k->at.gpu, (int)arg(k, 1)))
+    if (calls_arg(k, 1) >= BOARD_GIS || !box_gi(k->box, k->at.gpu, (int)calls_arg(k, 1)))
         return NVML_ERROR_NOT_FOUND;
-    uint64_t handle = answer_gi(k->box, k->at.gpu, (int)arg(k, 1));
+    uint64_t handle = answer_gi(k->box, k->at.gpu, (int)calls_arg(k, 1));
     return answer_put(k, &handle, sizeof handle);
 }
 
@@ -290,7 +276,7 @@ int emud_nvmlGpuInstanceGetInfo(struct ask *k)
     struct target parent = {k->at.gpu, BOX_ANY, BOX_ANY};
     nvmlGpuInstanceInfo_t info = {.device = as_device(answer_device(k->box, parent)),
                                   .id = gi->id,
-                                  .profileId = board_of(k)->profiles[gi->profile].id,
+                                  .profileId = calls_board(k)->profiles[gi->profile].id,
                                   .placement = {gi->start, gi->size}};
     return answer_put(k, &info, sizeof info);
 }
@@ -307,17 +293,17 @@ static int find_ci_profile(struct ask *k, unsigned nvml, struct ci_profile *ret)
 /* The same for the calls that also name an engine profile, of which there is one. */
 static int find_ci_and_engine(struct ask *k, struct ci_profile *ret, const struct profile **ret_gi)
 {
-    if (arg(k, 2) >= NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_COUNT)
+    if (calls_arg(k, 2) >= NVML_COMPUTE_INSTANCE_ENGINE_PROFILE_COUNT)
         return NVML_ERROR_INVALID_ARGUMENT;
-    *ret_gi = &board_of(k)->profiles[box_gi(k->box, k->at.gpu, k->at.gi)->profile];
-    return find_ci_profile(k, arg(k, 1), ret);
+    *ret_gi = &calls_board(k)->profiles[box_gi(k->box, k->at.gpu, k->at.gi)->profile];
+    return find_ci_profile(k, calls_arg(k, 1), ret);
 }
 
-#define CI_FIELDS(c, p)                                                                \
-    .id = (c).nvml, .sliceCount = (c).compute, .instanceCount = (c).max,               \
-    .multiprocessorCount = (c).sms, .sharedCopyEngineCount = (p)->ce,                  \
-    .sharedDecoderCount = (p)->dec, .sharedEncoderCount = (p)->enc,                    \
-    .sharedJpegCount = (p)->jpeg, .sharedOfaCount = (p)->ofa
+#define CI_FIELDS(c, p)                                                                            \
+    .id = (c).nvml, .sliceCount = (c).compute, .instanceCount = (c).max,                           \
+    .multiprocessorCount = (c).sms, .sharedCopyEngineCount = (p)->ce,                              \
+    .sharedDecoderCount = (p)->dec, .sharedEncoderCount = (p)->enc, .sharedJpegCount = (p)->jpeg,  \
+    .sharedOfaCount = (p)->ofa
 
 int emud_nvmlGpuInstanceGetComputeInstanceProfileInfo(struct ask *k)
 {
@@ -340,13 +326,13 @@ int emud_nvmlGpuInstanceGetComputeInstanceProfileInfoV(struct ask *k)
         return status;
     if (c.compute != p->compute)
         (void)snprintf(part, sizeof part, "%uc.", c.compute);
-    if (arg(k, 3) == NVML_VERSION_WORD(nvmlComputeInstanceProfileInfo_v2_t, 2)) {
-        nvmlComputeInstanceProfileInfo_v2_t info = {.version = arg(k, 3), CI_FIELDS(c, p)};
+    if (calls_arg(k, 3) == NVML_VERSION_WORD(nvmlComputeInstanceProfileInfo_v2_t, 2)) {
+        nvmlComputeInstanceProfileInfo_v2_t info = {.version = calls_arg(k, 3), CI_FIELDS(c, p)};
         name_profile(k, part, p, info.name);
         return answer_put(k, &info, sizeof info);
     }
-    if (arg(k, 3) == NVML_VERSION_WORD(nvmlComputeInstanceProfileInfo_v3_t, 3)) {
-        nvmlComputeInstanceProfileInfo_v3_t info = {.version = arg(k, 3), CI_FIELDS(c, p)};
+    if (calls_arg(k, 3) == NVML_VERSION_WORD(nvmlComputeInstanceProfileInfo_v3_t, 3)) {
+        nvmlComputeInstanceProfileInfo_v3_t info = {.version = calls_arg(k, 3), CI_FIELDS(c, p)};
         info.capabilities = capabilities(p) ? 1 : 0;
         name_profile(k, part, p, info.name);
         return answer_put(k, &info, sizeof info);
@@ -357,21 +343,21 @@ int emud_nvmlGpuInstanceGetComputeInstanceProfileInfoV(struct ask *k)
 int emud_nvmlGpuInstanceGetComputeInstanceRemainingCapacity(struct ask *k)
 {
     unsigned n = 0;
-    int status = (int)box_ci_capacity(k->box, k->at.gpu, k->at.gi, arg(k, 1), &n);
+    int status = (int)box_ci_capacity(k->box, k->at.gpu, k->at.gi, calls_arg(k, 1), &n);
     return status == NVML_SUCCESS ? answer_number(k, n) : status;
 }
 
 int emud_nvmlGpuInstanceGetComputeInstancePossiblePlacements(struct ask *k)
 {
     struct ci_profile c = {0};
-    int status = find_ci_profile(k, arg(k, 1), &c);
+    int status = find_ci_profile(k, calls_arg(k, 1), &c);
     return status == NVML_SUCCESS ? put_starts(k, c.starts, c.size) : status;
 }
 
 static int create_ci(struct ask *k, int start, unsigned size)
 {
     int ci = BOX_ANY;
-    int status = (int)box_ci_create(k->box, k->at.gpu, k->at.gi, arg(k, 1), start, size, &ci);
+    int status = (int)box_ci_create(k->box, k->at.gpu, k->at.gi, calls_arg(k, 1), start, size, &ci);
     if (status != NVML_SUCCESS)
         return status;
     uint64_t handle = answer_ci(k->box, k->at.gpu, k->at.gi, ci);
@@ -397,7 +383,7 @@ int emud_nvmlComputeInstanceDestroy(struct ask *k)
 int emud_nvmlGpuInstanceGetComputeInstances(struct ask *k)
 {
     struct ci_profile c = {0};
-    int status = find_ci_profile(k, arg(k, 1), &c);
+    int status = find_ci_profile(k, calls_arg(k, 1), &c);
     if (status != NVML_SUCCESS)
         return status;
     const struct machine_gi *gi = box_gi(k->box, k->at.gpu, k->at.gi);
@@ -413,9 +399,9 @@ int emud_nvmlGpuInstanceGetComputeInstances(struct ask *k)
 
 int emud_nvmlGpuInstanceGetComputeInstanceById(struct ask *k)
 {
-    if (arg(k, 1) >= BOARD_CIS || !box_ci(k->box, k->at.gpu, k->at.gi, (int)arg(k, 1)))
+    if (calls_arg(k, 1) >= BOARD_CIS || !box_ci(k->box, k->at.gpu, k->at.gi, (int)calls_arg(k, 1)))
         return NVML_ERROR_NOT_FOUND;
-    uint64_t handle = answer_ci(k->box, k->at.gpu, k->at.gi, (int)arg(k, 1));
+    uint64_t handle = answer_ci(k->box, k->at.gpu, k->at.gi, (int)calls_arg(k, 1));
     return answer_put(k, &handle, sizeof handle);
 }
 

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "emud/answer.h"
 #include "emud/calls_work.h"
+#include "emud/caps.h"
 #include "emud/listen.h"
 
 #include <errno.h>
@@ -301,6 +302,7 @@ static void welcome(struct server *s, int fd)
     c->fd = fd;
     c->session.pid = (uint32_t)who.pid;
     c->session.uid = who.uid;
+    c->session.config = who.uid != 0 && caps_may_configure(fd);
     c->next = s->first;
     if (s->first)
         s->first->prev = c;

@@ -66,6 +66,11 @@ bool box_privileged(const struct box *b, const struct box_session *s)
     return s->uid == 0 || s->uid == b->root;
 }
 
+bool box_may_partition(const struct box *b, const struct box_session *s)
+{
+    return s->config || box_privileged(b, s);
+}
+
 const struct board *box_board(const struct box *b, unsigned gpu)
 {
     return &b->m.boards[b->m.gpus[gpu].board];
@@ -115,6 +120,14 @@ static bool mode_blocked(const struct box *b, const struct box_session *asking, 
     return false;
 }
 
+/* Ampere changes its mode by a reset of the GPU. */
+static void switch_mig(struct box *b, unsigned gpu, enum machine_mig wanted)
+{
+    b->m.gpus[gpu].mig = wanted;
+    if (box_board(b, gpu)->family == BOARD_AMPERE)
+        box_state_reset(&b->state[gpu]);
+}
+
 enum box_status box_set_mig(struct box *b, const struct box_session *s, unsigned gpu, bool on,
                             enum box_status *ret_activation)
 {
@@ -141,7 +154,7 @@ enum box_status box_set_mig(struct box *b, const struct box_session *s, unsigned
     else if (mode_blocked(b, s, gpu))
         *ret_activation = BOX_IN_USE;
     else
-        g->mig = wanted;
+        switch_mig(b, gpu, wanted);
     box_note(b, BOX_EVENT_CONFIG, gpu, 0);
     return BOX_OK;
 }

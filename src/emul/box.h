@@ -46,6 +46,7 @@ struct box_use {
 struct box_session {
     struct box_session *prev, *next;
     uint32_t pid, uid;
+    bool config;       /* may read the capability mig/config, as root always may */
     uint64_t attached; /* GPUs whose device the session opened, bit = index */
     uint8_t use_n;
     struct box_use uses[BOX_USES];
@@ -89,8 +90,9 @@ int box_new(const struct machine *m, bool mig, uint32_t root, struct box **ret, 
 void box_enter(struct box *b, struct box_session *s);
 void box_leave(struct box *b, struct box_session *s);
 
-/* True if the session may change the machine. */
+/* True if the session may change the machine; and if it may at least make and remove instances. */
 bool box_privileged(const struct box *b, const struct box_session *s);
+bool box_may_partition(const struct box *b, const struct box_session *s); /* the lesser right */
 
 /* The board of an existing GPU, and what it is cut into now. */
 const struct board *box_board(const struct box *b, unsigned gpu);
