@@ -23,7 +23,7 @@ struct physical {
     uint16_t mhz_sm_max, mhz_memory, mhz_video_max;
     uint16_t mhz_sm_application; /* default applications clock */
     uint16_t mhz_sm_min;         /* lowest supported graphics clock, in steps of 15 */
-    uint16_t mhz_sm_idle, mhz_video_idle;
+    uint16_t mhz_sm_idle, mhz_video_idle;  /* measured idle */
     uint16_t remap_banks; /* memory banks, all of which can be remapped when new */
 
     /* Temperatures, degrees C: absolute thresholds, or (Hopper) margins to a limit. */
