@@ -51,21 +51,22 @@ static const struct {
     [S_ROLLBACK] = {"ROLLBACK", NULL},
     [S_BOARD] = {NULL, &table_boards},
     [S_PROFILE] = {NULL, &table_profiles},
-    [S_PROFILE_TRIM] = {"DELETE FROM profiles WHERE board = ? AND n >= ?", NULL},
+    [S_PROFILE_TRIM] = {"DELETE FROM profiles WHERE board = ? AND n = ?", NULL},
     [S_POLICY] = {NULL, &table_policy},
     [S_GPU] = {NULL, &table_gpus},
     [S_SEAT] = {NULL, &table_seats},
-    [S_SEAT_TRIM] = {"DELETE FROM seats WHERE gpu = ? AND n >= ?", NULL},
+    [S_SEAT_TRIM] = {"DELETE FROM seats WHERE gpu = ? AND n = ?", NULL},
     [S_LEASE] = {NULL, &table_leases},
     [S_SLICE] = {NULL, &table_slices},
-    [S_SLICE_TRIM] = {"DELETE FROM lease_slices WHERE lease = ? AND n >= ?", NULL},
+    [S_SLICE_TRIM] = {"DELETE FROM lease_slices WHERE lease = ? AND n = ?", NULL},
     [S_WALL] =
         {"UPDATE leases SET"
          " asked_wall = CASE asked_wall WHEN 0 THEN ?2 ELSE asked_wall END,"
          " started_wall = CASE WHEN started_wall = 0 AND started_at <> 0 THEN ?2"
          " ELSE started_wall END,"
          " ended_wall = CASE WHEN ended_wall = 0 AND state = 'ended' THEN ?2 ELSE ended_wall END"
-         " WHERE lease = ?1",
+         " WHERE lease = ?1 AND (asked_wall = 0 OR (started_wall = 0 AND started_at <> 0)"
+         " OR (ended_wall = 0 AND state = 'ended'))",
          NULL},
     [S_NEXT_ID] = {"UPDATE meta SET next_id = ?", NULL},
     [S_BOOT] = {"UPDATE meta SET boot_id = ?", NULL},
@@ -142,14 +143,20 @@ static int upsert(struct sqlite *s, enum statement which, int64_t key, int64_t s
     return run(s, which, err);
 }
 
-/* Writes `n` structs as the rows 0..n-1 of `key` and, unless `keep`, removes those beyond. */
+/* Writes `n` structs as the rows 0..n-1 of `key` and removes those beyond, one by one: there are
+ * rarely any, and for a range SQLite would make a list of what to delete first. */
 static int upsert_list(struct sqlite *s, enum statement which, enum statement trim, int64_t key,
                        const void *from, size_t size, unsigned n, struct error *err)
 {
     int result = 0;
     for (unsigned i = 0; i < n && result == 0; i++)
         result = upsert(s, which, key, i, (const char *)from + i * size, err);
-    return result ? result : run_numbers(s, trim, key, n, err);
+    for (unsigned i = n; result == 0; i++) {
+        result = run_numbers(s, trim, key, i, err);
+        if (sqlite3_changes(s->db) == 0)
+            break;
+    }
+    return result;
 }
 
 static int write_lease(struct sqlite *s, const struct lease *l, int64_t wall, struct error *err)
