@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 {
     if (open_streams() < 0)
         return 125;
-    /* Characters only: the rest costs a dozen files at each start, and what is printed is English. */
+    /* Characters only: the rest costs a dozen files at each start, and all output is English. */
     (void)setlocale(LC_CTYPE, "");
     struct cli c = {.out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
     int status = run(&c, argc, argv);

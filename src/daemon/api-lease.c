@@ -13,13 +13,14 @@
 #include <string.h>
 
 /* While it waits, a request lives with whoever asked, whatever it is bound to later. */
-static int hold_asker(const struct call *c, int *ret_pidfd, struct error *err)
+static int hold_asker(struct call *c, int *ret_pidfd, struct error *err)
 {
+    int r = proc_pin(c->who.pid, &c->asker, ret_pidfd, err);
     /* The user is the socket's, not the process's: they must still be the same. */
-    if (c->asker.uid != c->who.uid)
+    if (r == 0 && c->asker.uid != c->who.uid)
         return error_set(err, ERROR_NO_PERMISSION, "process %d changed its user while asking",
                          c->asker.pid);
-    return proc_open_pidfd(&c->asker, ret_pidfd, err);
+    return r;
 }
 
 int call_ask(struct call *c, struct error *err)
@@ -32,9 +33,9 @@ int call_ask(struct call *c, struct error *err)
         return error_set(err, ERROR_STORE,
                          "no new leases: the state cannot be written (is the disk full?); running "
                          "ones are not touched");
-    int r = ask_read(c, &e, &text, err);
+    int r = hold_asker(c, &pidfd, err);
     if (r == 0)
-        r = hold_asker(c, &pidfd, err);
+        r = ask_read(c, &e, &text, err);
     uint32_t next = world_next_id(d->world);
     if (r == 0)
         r = turn_event(d, &e, &c->lease, err);
@@ -45,7 +46,7 @@ int call_ask(struct call *c, struct error *err)
     if (r < 0)
         return r;
     if (fresh && e.ask.lease.bind != BIND_KEY)
-        binds_watch(d, c->lease, STEAL_FD(pidfd));
+        binds_watch(d, c->lease, &c->asker, STEAL_FD(pidfd));
     c->asks = fresh && !text.async;
     c->wait = text.async ? CALL_PLACED : CALL_GRANTED;
     turn_touch(d);

@@ -368,7 +368,7 @@ static int read_bind(struct call *c, const struct body *b, struct lease *l, stru
     const char *bind = b->bind ? b->bind : "pid";
     l->bind = BIND_PID;
     l->stay = b->stay;
-    int r = proc_identify(c->who.pid, &c->asker, err);
+    int r = c->asker.pid ? 0 : proc_identify(c->who.pid, &c->asker, err);
     if (r < 0)
         return r;
     l->bind_pid = c->asker.pid;
@@ -452,7 +452,8 @@ static size_t groups_of(int pid, uint32_t *ret, size_t room)
 static int apply_limits(struct call *c, const struct body *b, struct lease *l, struct error *err)
 {
     uint32_t gids[65] = {c->who.gid};
-    size_t n = 1 + groups_of(c->who.pid, gids + 1, ARRAY_LEN(gids) - 1);
+    bool matter = c->daemon->config.quota_n > 0;
+    size_t n = 1 + (matter ? groups_of(c->who.pid, gids + 1, ARRAY_LEN(gids) - 1) : 0);
     struct config_quota q = config_quota(&c->daemon->config, c->who.uid, gids, n);
     l->limit_slices = q.slices;
     l->limit_compute = q.compute;

@@ -28,6 +28,8 @@ struct bound {
     struct bound *next;
     uint32_t lease;
     sd_event_source *gone;     /* pidfd, or cgroup.events of what it is bound to */
+    int32_t held_pid;          /* whose pidfd `gone` has; 0: nobody's */
+    uint64_t held_start;
     sd_event_source *presence; /* bind user: is any process of his left? */
     sd_event_source *check;    /* while ending */
     int64_t check_after;
@@ -128,6 +130,7 @@ static int on_group_event(sd_event_source *source, int fd, uint32_t events, void
 static int watch(struct bound *b, int fd, uint32_t events, sd_event_io_handler_t handler)
 {
     b->gone = sd_event_source_disable_unref(b->gone);
+    b->held_pid = 0;
     int r = sd_event_add_io(b->daemon->loop, &b->gone, fd, events, handler, b);
     if (r < 0) {
         (void)fd_close(fd);
@@ -135,6 +138,22 @@ static int watch(struct bound *b, int fd, uint32_t events, sd_event_io_handler_t
     }
     (void)sd_event_source_set_io_fd_own(b->gone, true);
     return 0;
+}
+
+/* Watches a process by its pidfd, which becomes ours. */
+static void hold(struct bound *b, const struct proc_id *who, int pidfd)
+{
+    if (watch(b, pidfd, EPOLLIN, on_pid_gone) < 0)
+        return;
+    b->held_pid = who->pid;
+    b->held_start = who->start;
+}
+
+/* The pidfd of a process that is held already, or -1. */
+static int held_fd(const struct bound *b, int pid, uint64_t start)
+{
+    bool same = b->gone && pid && b->held_pid == pid && b->held_start == start;
+    return same ? sd_event_source_get_io_fd(b->gone) : -1;
 }
 
 static int on_presence(sd_event_source *source, uint64_t usec, void *arg)
@@ -154,17 +173,19 @@ static int on_presence(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
+/* `start` 0: whoever has the number. */
 static void watch_pid(struct bound *b, int pid, uint64_t start)
 {
     struct error err;
     struct proc_id now;
-    int fd = -1;
-    if (proc_identify(pid, &now, &err) < 0 || now.start != start ||
-        proc_open_pidfd(&now, &fd, &err) < 0) {
+    AUTO_FD int fd = -1;
+    if (held_fd(b, pid, start) >= 0)
+        return;
+    if (proc_pin(pid, &now, &fd, &err) < 0 || (start && now.start != start)) {
         report_gone(b);
         return;
     }
-    (void)watch(b, fd, EPOLLIN, on_pid_gone);
+    hold(b, &now, STEAL_FD(fd));
 }
 
 static void watch_group(struct bound *b, const char *dir)
@@ -177,20 +198,6 @@ static void watch_group(struct bound *b, const char *dir)
         return;
     }
     (void)watch(b, fd, EPOLLPRI, on_group_event);
-}
-
-/* A login session lives with its leader, whose pid is the session's number. */
-static void watch_session(struct bound *b, uint32_t session)
-{
-    struct error err;
-    struct proc_id leader;
-    int fd = -1;
-    if (proc_identify((int)session, &leader, &err) < 0 ||
-        proc_open_pidfd(&leader, &fd, &err) < 0) {
-        report_gone(b);
-        return;
-    }
-    (void)watch(b, fd, EPOLLIN, on_pid_gone);
 }
 
 /* Watches what a granted lease lives with. */
@@ -211,7 +218,8 @@ static void watch_bound(struct bound *b, const struct lease *l)
         watch_pid(b, l->bind_pid, l->bind_start);
         break;
     case BIND_SESSION:
-        watch_session(b, l->bind_ref);
+        /* A login session lives with its leader, whose pid is the session's number. */
+        watch_pid(b, (int)l->bind_ref, 0);
         break;
     case BIND_CGROUP:
         if (cgroup_resolve(store_name(d->store, l->bind_ref), dir, &err) == 0)
@@ -394,14 +402,14 @@ void binds_end(struct daemon *d, uint32_t lease, bool hard)
 
 /* ---- beginning and end ---- */
 
-void binds_watch(struct daemon *d, uint32_t lease, int pidfd)
+void binds_watch(struct daemon *d, uint32_t lease, const struct proc_id *who, int pidfd)
 {
     struct bound *b = find_or_add(d, lease);
     if (!b) {
         (void)fd_close(pidfd);
         return;
     }
-    (void)watch(b, pidfd, EPOLLIN, on_pid_gone);
+    hold(b, who, pidfd);
 }
 
 /* Gives the lease its cgroup and puts its process there. Doing it twice is harmless, so it is done
@@ -413,8 +421,12 @@ static void confine(struct bound *b, const struct lease *l)
     struct error err;
     if (l->tree && all->have_tree)
         b->confined = cgroup_make(&all->tree, l->id, &err) == 0;
-    if (b->confined && !l->stay)
-        b->joined = cgroup_add(&all->tree, l->id, &who, &err) == 0 || b->joined;
+    if (!b->confined || l->stay)
+        return;
+    int held = held_fd(b, who.pid, who.start);
+    int r = held >= 0 ? cgroup_add_held(&all->tree, l->id, who.pid, held, &err)
+                      : cgroup_add(&all->tree, l->id, &who, &err);
+    b->joined = r == 0 || b->joined;
 }
 
 void binds_grant(struct daemon *d, uint32_t lease)

@@ -22,7 +22,7 @@ void binds_abandon(struct daemon *d);
 void binds_restore(struct daemon *d);
 
 /* Watches the asking process `who` of a new request; the pidfd becomes ours. */
-void binds_watch(struct daemon *d, uint32_t lease, int pidfd);
+void binds_watch(struct daemon *d, uint32_t lease, const struct proc_id *who, int pidfd);
 
 /* A client has to wait no longer for this lease: its process is confined if that is possible. */
 void binds_grant(struct daemon *d, uint32_t lease);

@@ -23,7 +23,7 @@ struct call {
     struct call *next;
     struct http_request *http;
     struct viewer who;
-    struct proc_id asker;   /* an ask: the asking process, as identified once */
+    struct proc_id asker;   /* an ask: the asking process, as identified once; pid 0: not yet */
     json_t *body;           /* an object, empty when there was none */
     uint32_t id;            /* of /v1/leases/ID */
     enum call_wait wait;

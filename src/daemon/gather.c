@@ -5,39 +5,10 @@
  * A process can drop the mark, which is why such leases are not called confined. */
 #include "daemon/gather.h"
 
-#include "base/fd.h"
-
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { ENVIRON_MAX = 256 * 1024 };
-
-/* Whether a zero-separated environment holds exactly `entry`. */
-static bool has_entry(const char *environ_text, size_t size, const char *entry)
-{
-    size_t want = strlen(entry) + 1;
-    for (size_t at = 0; at + want <= size;) {
-        if (memcmp(environ_text + at, entry, want) == 0)
-            return true;
-        at += strnlen(environ_text + at, size - at) + 1;
-    }
-    return false;
-}
-
-static bool carries_mark(int pid, const char *lease, const char *socket)
-{
-    char path[64];
-    AUTO_FREE char *text = NULL;
-    size_t size = 0;
-    struct error ignored;
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", pid);
-    if (fd_read_file(path, ENVIRON_MAX, &text, &size, &ignored) < 0)
-        return false;
-    /* Two machines may both have a lease 1; the socket tells them apart. */
-    return has_entry(text, size, lease) && has_entry(text, size, socket);
-}
 
 /* fetta itself, which tells us to end the lease from inside it, is not part of it. */
 static bool is_fetta(int pid)
@@ -52,20 +23,21 @@ static bool is_fetta(int pid)
     return name && strcmp(name, "/fetta") == 0;
 }
 
+/* Two machines may both have a lease 1; the socket tells them apart. */
 static void add_marked(struct daemon *d, const struct lease *l, struct proc_list *ret)
 {
     AUTO_PROC_LIST struct proc_list all = {0};
     char lease[32], socket[160];
+    const char *marks[] = {lease, socket};
     struct error ignored;
     (void)snprintf(lease, sizeof lease, "FETTA_LEASE=%u", l->id);
     (void)snprintf(socket, sizeof socket, "FETTA_SOCKET=%s", d->socket_path);
-    if (proc_list_uid(l->asker_uid, &all, &ignored) < 0)
+    if (proc_list_marked(l->asker_uid, marks, ARRAY_LEN(marks), &all, &ignored) < 0)
         return;
     for (size_t i = 0; i < all.n; i++) {
-        if (all.ids[i].pid == getpid() || is_fetta(all.ids[i].pid) ||
-            !carries_mark(all.ids[i].pid, lease, socket))
-            continue;
         char number[16];
+        if (all.ids[i].pid == getpid() || is_fetta(all.ids[i].pid))
+            continue;
         (void)snprintf(number, sizeof number, "%d\n", all.ids[i].pid);
         (void)proc_list_text(number, ret, &ignored);
     }

@@ -187,7 +187,8 @@ void turn_post(struct daemon *d, struct event *e)
 static void arm_deadline(struct daemon *d)
 {
     int64_t due = world_deadline(d->world);
-    if (due == TIME_NEVER) {
+    /* Before the leases' processes were found again at a start, none could be ended. */
+    if (due == TIME_NEVER || !d->serving) {
         (void)sd_event_source_set_enabled(d->turn.timer, SD_EVENT_OFF);
         return;
     }

@@ -165,25 +165,32 @@ int cgroup_make(const struct cgroup_tree *t, uint64_t id, struct error *err)
     return error_errno(err, ERROR_IO, errno, "cannot make cgroup %.300s", dir);
 }
 
+int cgroup_add_held(const struct cgroup_tree *t, uint64_t id, int pid, int pidfd,
+                    struct error *err)
+{
+    char dir[CGROUP_PATH], text[16];
+    snprintf(text, sizeof text, "%d", pid);
+    /* Ended already, and the number may be another's. */
+    if (proc_pidfd_ended(pidfd))
+        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", pid);
+    int sys = file_write(cgroup_dir(t, id, dir), "cgroup.procs", text);
+    if (sys == ESRCH)
+        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", pid);
+    if (sys)
+        return error_errno(err, sys == EACCES || sys == EPERM ? ERROR_NO_PERMISSION : ERROR_IO, sys,
+                           "cannot move process %d into cgroup %.200s", pid, dir);
+    /* Still alive, so the number was its own when we wrote it. */
+    if (proc_pidfd_ended(pidfd))
+        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", pid);
+    return 0;
+}
+
 int cgroup_add(const struct cgroup_tree *t, uint64_t id, const struct proc_id *who,
                struct error *err)
 {
-    char dir[CGROUP_PATH], text[16];
     AUTO_FD int fd = -1;
     int r = proc_open_pidfd(who, &fd, err);
-    if (r < 0)
-        return r;
-    snprintf(text, sizeof text, "%d", who->pid);
-    int sys = file_write(cgroup_dir(t, id, dir), "cgroup.procs", text);
-    if (sys == ESRCH)
-        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", who->pid);
-    if (sys)
-        return error_errno(err, sys == EACCES || sys == EPERM ? ERROR_NO_PERMISSION : ERROR_IO, sys,
-                           "cannot move process %d into cgroup %.200s", who->pid, dir);
-    /* Still alive, so the number was its own when we wrote it. */
-    if (!proc_alive(who->pid, who->start))
-        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", who->pid);
-    return 0;
+    return r < 0 ? r : cgroup_add_held(t, id, who->pid, fd, err);
 }
 
 int cgroup_each(const struct cgroup_tree *t, void (*visit)(uint64_t id, void *arg), void *arg,

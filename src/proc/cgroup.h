@@ -35,6 +35,10 @@ int cgroup_make(const struct cgroup_tree *t, uint64_t id, struct error *err);
 int cgroup_add(const struct cgroup_tree *t, uint64_t id, const struct proc_id *who,
                struct error *err);
 
+/* The same for the process `pid` that the caller holds by a pidfd. */
+int cgroup_add_held(const struct cgroup_tree *t, uint64_t id, int pid, int pidfd,
+                    struct error *err);
+
 /* Groups of this prefix that exist, for removing leftovers at a start: calls `visit` for each. */
 int cgroup_each(const struct cgroup_tree *t, void (*visit)(uint64_t id, void *arg), void *arg,
                 struct error *err);

@@ -1,6 +1,6 @@
 /* Processes from /proc, and pidfds checked against pid reuse.
  *
- * The order in proc_open_pidfd is the point: the descriptor pins whatever process has the number
+ * The order in proc_pin is the point: the descriptor pins whatever process has the number
  * now; reading /proc afterwards may look at a successor, but only if the pinned one has died, and
  * that the last poll finds out. So a descriptor that is returned belongs to the wanted process. */
 #include "proc/proc.h"
@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { CHILDREN_TRIES = 4 };
 
 /* What one line of /proc/PID/stat says. */
 struct stat_line {
@@ -99,32 +101,41 @@ int proc_identify(int pid, struct proc_id *ret, struct error *err)
 }
 
 /* A pidfd is readable from the moment its process has ended. */
-static bool pidfd_ended(int fd)
+bool proc_pidfd_ended(int pidfd)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
     return poll(&p, 1, 0) != 0;
+}
+
+int proc_pin(int pid, struct proc_id *ret, int *ret_fd, struct error *err)
+{
+    AUTO_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0 && (errno == ESRCH || errno == EINVAL))
+        return error_set(err, ERROR_NOT_FOUND, "process %d does not exist (any more)", pid);
+    if (fd < 0 && errno == ENOSYS)
+        return error_errno(err, ERROR_UNSUPPORTED, errno, "this kernel has no pidfd_open");
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot watch process %d", pid);
+    int r = proc_identify(pid, ret, err);
+    if (r < 0)
+        return r;
+    if (proc_pidfd_ended(fd))
+        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", pid);
+    *ret_fd = STEAL_FD(fd);
+    return 0;
 }
 
 int proc_open_pidfd(const struct proc_id *want, int *ret_fd, struct error *err)
 {
-    AUTO_FD int fd = (int)syscall(SYS_pidfd_open, want->pid, 0);
-    if (fd < 0 && (errno == ESRCH || errno == EINVAL))
-        return error_set(err, ERROR_NOT_FOUND, "process %d does not exist (any more)", want->pid);
-    if (fd < 0 && errno == ENOSYS)
-        return error_errno(err, ERROR_UNSUPPORTED, errno, "this kernel has no pidfd_open");
-    if (fd < 0)
-        return error_errno(err, ERROR_IO, errno, "cannot watch process %d", want->pid);
-    struct proc_id is = {0};
-    int r = proc_identify(want->pid, &is, err);
+    AUTO_FD int fd = -1;
+    struct proc_id is;
+    int r = proc_pin(want->pid, &is, &fd, err);
     if (r < 0)
         return r;
     if (is.start != want->start || is.uid != want->uid)
         return error_set(err, ERROR_NOT_FOUND,
                          "process %d is another one by now: the one meant has ended", want->pid);
-    if (pidfd_ended(fd))
-        return error_set(err, ERROR_NOT_FOUND, "process %d has just ended", want->pid);
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = STEAL_FD(fd);
     return 0;
 }
 
@@ -250,6 +261,59 @@ static int list_add_line(struct proc_list *l, const struct stat_line *s, struct 
     return list_add(l, &id, err);
 }
 
+/* Adds the children of one thread of `pid`; 1: this kernel does not list them. A list of which the
+ * kernel let go of a process while it was written may lack others, so it is read again until all
+ * in it are there. */
+static int children_of_thread(int pid, const char *thread, struct table *t, struct error *err)
+{
+    char path[80], text[4096];
+    snprintf(path, sizeof path, "task/%s/children", thread);
+    size_t before = t->n;
+    for (int attempt = 0; attempt < CHILDREN_TRIES; attempt++) {
+        bool all = true;
+        t->n = before;
+        ssize_t size = proc_read(pid, path, text, sizeof text);
+        if (size < 0)
+            return errno == ENOENT && kill(pid, 0) == 0 ? 1 : 0;
+        if (size + 1 == sizeof text)
+            return 1; /* more than fit: look at everybody instead */
+        char *end;
+        for (char *at = text; *(at += strspn(at, " ")); at = end) {
+            struct stat_line s;
+            long child = strtol(at, &end, 10);
+            bool there = stat_read((int)child, &s);
+            int r = there ? table_add(t, &s, err) : 0;
+            if (r < 0)
+                return r;
+            all = all && there;
+        }
+        if (all)
+            return 0;
+    }
+    return 1;
+}
+
+static int children_of(int pid, struct table *t, struct error *err)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    CLEANUP(dir_done) DIR *dir = opendir(path);
+    int r = 0;
+    for (struct dirent *e; r == 0 && dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            r = children_of_thread(pid, e->d_name, t, err);
+    return r;
+}
+
+/* What the kernel says are the descendants; 1: it does not. */
+static int table_children(struct table *t, int pid, struct error *err)
+{
+    int r = children_of(pid, t, err);
+    for (size_t i = 0; r == 0 && i < t->n; i++)
+        r = children_of(t->lines[i].pid, t, err);
+    return r;
+}
+
 /* Marks by moving to the front: lines[0..found) are known descendants, each gives its children. */
 static size_t table_descendants(struct table *t, int pid)
 {
@@ -270,10 +334,15 @@ static size_t table_descendants(struct table *t, int pid)
 int proc_list_descendants(int pid, struct proc_list *ret, struct error *err)
 {
     CLEANUP(table_done) struct table t = {0};
-    int r = table_read(&t, err);
+    int r = table_children(&t, pid, err);
+    size_t n = t.n;
+    if (r > 0) {
+        t.n = 0;
+        r = table_read(&t, err);
+        n = table_descendants(&t, pid);
+    }
     if (r < 0)
         return r;
-    size_t n = table_descendants(&t, pid);
     for (size_t i = 0; i < n; i++)
         if ((r = list_add_line(ret, &t.lines[i], err)) < 0)
             return r;
@@ -298,6 +367,81 @@ int proc_list_uid(uint32_t uid, struct proc_list *ret, struct error *err)
         struct proc_id id = {.pid = s->pid, .uid = effective, .start = s->start};
         if (real == uid || effective == uid)
             r = list_add(ret, &id, err);
+    }
+    return r;
+}
+
+/* Entries as they stand in an environment: a zero on either side. */
+struct marks {
+    size_t n, longest;
+    size_t size[PROC_MARKS];
+    char text[PROC_MARKS][PROC_MARK + 2];
+};
+
+static bool marks_make(const char *const *entries, size_t n, struct marks *ret)
+{
+    *ret = (struct marks){.n = n};
+    for (size_t i = 0; i < n; i++) {
+        size_t size = strlen(entries[i]) + 2;
+        if (n > PROC_MARKS || size > sizeof ret->text[i])
+            return false;
+        memcpy(ret->text[i] + 1, entries[i], size - 1);
+        ret->size[i] = size;
+        ret->longest = size > ret->longest ? size : ret->longest;
+    }
+    return true;
+}
+
+/* Whether an environment of any length has all of the marks. It is searched piece by piece, each
+ * with the end of the one before. */
+static bool environ_has(int fd, const struct marks *m)
+{
+    char buf[16 * 1024];
+    size_t have = 1;
+    unsigned found = 0, all = (1u << m->n) - 1;
+    buf[0] = 0;
+    while (found != all) {
+        ssize_t got = read(fd, buf + have, sizeof buf - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        have += (size_t)got;
+        for (size_t i = 0; i < m->n; i++)
+            if (memmem(buf, have, m->text[i], m->size[i]))
+                found |= 1u << i;
+        size_t keep = have < m->longest ? have : m->longest;
+        memmove(buf, buf + have - keep, keep);
+        have = keep;
+    }
+    return true;
+}
+
+/* The environment first: it is quick to read, kernel threads have none, and few have the marks. */
+int proc_list_marked(uint32_t uid, const char *const *entries, size_t n, struct proc_list *ret,
+                     struct error *err)
+{
+    struct marks m;
+    if (!marks_make(entries, n, &m))
+        return error_set(err, ERROR_INVALID, "a mark of a process is too long");
+    CLEANUP(dir_done) DIR *dir = opendir("/proc");
+    if (!dir)
+        return error_errno(err, ERROR_IO, errno, "cannot list processes in /proc");
+    int r = 0;
+    for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+        char path[sizeof e->d_name + 16];
+        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+            continue;
+        snprintf(path, sizeof path, "%s/environ", e->d_name);
+        AUTO_FD int fd = openat(dirfd(dir), path, O_RDONLY | O_CLOEXEC);
+        struct stat_line s;
+        uint32_t real, effective;
+        int pid = (int)strtol(e->d_name, NULL, 10);
+        if (fd < 0 || !environ_has(fd, &m) || !stat_read(pid, &s) || !stat_alive(&s) ||
+            !uids_read(pid, &real, &effective) || (real != uid && effective != uid))
+            continue;
+        struct proc_id id = {.pid = pid, .uid = effective, .start = s.start};
+        r = list_add(ret, &id, err);
     }
     return r;
 }

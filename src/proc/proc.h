@@ -34,6 +34,12 @@ void proc_list_done(struct proc_list *l);
 /* Who `pid` is now. NOT_FOUND when it is gone or a zombie. */
 int proc_identify(int pid, struct proc_id *ret, struct error *err);
 
+/* The same, and a pidfd that holds on to exactly that process. */
+int proc_pin(int pid, struct proc_id *ret, int *ret_fd, struct error *err);
+
+/* Whether the process of a pidfd has ended. */
+bool proc_pidfd_ended(int pidfd);
+
 /* A pidfd of exactly `want`: opens it, compares start time and uid, then proves that the process
  * behind the descriptor was still alive after the comparison. NOT_FOUND when it is gone or the
  * number belongs to another process by now. */
@@ -57,6 +63,11 @@ int proc_session(int pid);
  * threads have no uid of a user and are never listed. */
 int proc_list_descendants(int pid, struct proc_list *ret, struct error *err);
 int proc_list_uid(uint32_t uid, struct proc_list *ret, struct error *err); /* real or effective */
+/* Those of `uid` (real or effective) that were started, by exec, with every one of the `n` entries
+ * "NAME=VALUE" in their environment; at most PROC_MARKS. */
+enum { PROC_MARKS = 4, PROC_MARK = 256 };
+int proc_list_marked(uint32_t uid, const char *const *entries, size_t n, struct proc_list *ret,
+                     struct error *err);
 int proc_list_session(int session, struct proc_list *ret, struct error *err);
 
 /* Identifies each pid of a text of numbers one per line (cgroup.procs); those gone are left out. */

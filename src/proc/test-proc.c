@@ -2,8 +2,10 @@
 #include "proc/proc.h"
 #include "tests/tap.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -169,6 +171,98 @@ TEST(lists_by_descent_session_and_uid)
             poll(NULL, 0, 10);
         CHECK(!proc_alive(id->pid, id->start));
     }
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* A sleeper with an environment of its own, where `padding` bytes stand before `mark`. */
+static pid_t marked_sleeper(const char *mark, size_t padding)
+{
+    int ends[2];
+    char c;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *first = malloc(padding + 3);
+        char last[] = "LAST=1";
+        if (!first)
+            _exit(1);
+        memset(first, 'x', padding + 2);
+        first[1] = '=';
+        first[padding + 2] = 0;
+        char *env[] = {first, (char *)(uintptr_t)mark, last, NULL};
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execle("/bin/sleep", "sleep", "1000", (char *)NULL, env);
+        _exit(1);
+    }
+    close(ends[1]);
+    /* The pipe closes when it has become the program. */
+    CHECK(read(ends[0], &c, 1) == 0);
+    close(ends[0]);
+    return pid;
+}
+
+TEST(marked_ones_are_found_wherever_the_mark_is)
+{
+    struct error err;
+    char mark[64];
+    snprintf(mark, sizeof mark, "FETTA_TEST_MARK=%d", getpid());
+    const char *const both[] = {mark, "LAST=1"}, *const other[] = {mark, "LAST="};
+    /* Around where one piece of the environment that is read ends and the next begins. */
+    for (size_t padding = 16384 - 40; padding < 16384 + 40; padding++) {
+        AUTO_PROC_LIST struct proc_list l = {0}, none = {0};
+        pid_t pid = marked_sleeper(mark, padding);
+        REQUIRE(pid > 0);
+        CHECK(proc_list_marked(geteuid(), both, 2, &l, &err) == 0);
+        CHECK(l.n == 1 && l.ids[0].pid == pid && l.ids[0].uid == geteuid());
+        CHECK(proc_list_marked(geteuid() + 1, both, 2, &none, &err) == 0 && none.n == 0);
+        /* A mark is a whole entry, neither the beginning nor the end of one. */
+        CHECK(proc_list_marked(geteuid(), other, 2, &none, &err) == 0 && none.n == 0);
+        end(pid);
+    }
+    pid_t longer = marked_sleeper("XFETTA_TEST_MARK=1", 0), far = marked_sleeper(mark, 100000);
+    AUTO_PROC_LIST struct proc_list l = {0};
+    CHECK(proc_list_marked(geteuid(), (const char *const[]){"FETTA_TEST_MARK=1"}, 1, &l, &err) ==
+          0);
+    CHECK(l.n == 0);
+    CHECK(proc_list_marked(geteuid(), both, 2, &l, &err) == 0);
+    CHECK(l.n == 1 && has(&l, far));
+    end(longer);
+    end(far);
+    char much[PROC_MARK + 8];
+    memset(much, 'x', sizeof much - 1);
+    much[sizeof much - 1] = 0;
+    CHECK(proc_list_marked(0, (const char *const[]){much}, 1, &l, &err) == -ERROR_INVALID);
+}
+
+/* So many that the kernel's list of children does not fit in one look at it. */
+TEST(many_children_are_found_too)
+{
+    enum { MANY = 900 };
+    int ends[2];
+    char c;
+    struct error err;
+    REQUIRE(pipe(ends) == 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (int i = 0; i < MANY; i++)
+            if (sleeper() < 0)
+                _exit(1);
+        (void)!write(ends[1], "x", 1);
+        for (;;)
+            pause();
+    }
+    REQUIRE(read(ends[0], &c, 1) == 1);
+    AUTO_PROC_LIST struct proc_list below = {0}, mine = {0};
+    CHECK(proc_list_descendants(parent, &below, &err) == 0);
+    CHECK_INT(below.n, ==, MANY);
+    CHECK(proc_list_descendants(getpid(), &mine, &err) == 0);
+    CHECK_INT(mine.n, ==, MANY + 1);
+    CHECK(has(&mine, parent));
+    CHECK(proc_signal_all(&below, SIGKILL, &err) >= 0);
+    end(parent);
     close(ends[0]);
     close(ends[1]);
 }
