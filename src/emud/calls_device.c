@@ -47,6 +47,8 @@ int emud_nvmlSystemGetProcessName(struct ask *k)
     char path[48];
     AUTO_FREE char *text = NULL;
     size_t size = 0;
+    if (k->request->arg[2] == 0)
+        return NVML_ERROR_INVALID_ARGUMENT; /* documented for this call alone */
     (void)snprintf(path, sizeof path, "/proc/%u/cmdline", (unsigned)k->request->arg[0]);
     if (fd_read_file(path, 1 << 16, &text, &size, NULL) < 0 || size == 0)
         return NVML_ERROR_NOT_FOUND;
