@@ -262,6 +262,8 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg
         worker_died(u);
     else if (u->asked)
         answer(u, a);
+    if (u->worker)
+        worker_forget(u->worker);
     pump_all(u->driver);
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -30,6 +31,7 @@ enum {
     WAIT_MS = 3600 * 1000,   /* one wait for events; only the end of it looks at the socket */
     DRAIN = 64,              /* events of one burst that become one answer */
     ENV_MAX = 64,
+    LARGE = 64 * 1024,       /* bytes; what is larger goes back to the system when freed */
 };
 
 struct worker {
@@ -151,6 +153,12 @@ int worker_receive(struct worker *w, struct worker_answer *ret, struct error *er
     return worker_frame_take_answer(w->fd, w->machine, ret, err);
 }
 
+void worker_forget(struct worker *w)
+{
+    free(w->machine);
+    w->machine = NULL;
+}
+
 struct worker *worker_free(struct worker *w)
 {
     if (!w)
@@ -177,7 +185,6 @@ struct server {
     int fd;
     const char *nvml;
     struct device *device; /* NULL until asked for something, and after RELEASE */
-    struct machine *machine;
 };
 
 static int device_need(struct server *s, struct error *err)
@@ -219,6 +226,19 @@ static int serve_wait(struct server *s, struct worker_answer *a, struct error *e
     }
 }
 
+/* The picture is large: while nobody asks for one, there is none. */
+static int serve_observe(struct server *s, struct worker_answer *a, struct error *err)
+{
+    AUTO_FREE struct machine *machine = calloc(1, sizeof *machine);
+    a->code = machine ? s->device->ops->observe(s->device, machine, &a->err)
+                      : error_set(&a->err, ERROR_NO_MEMORY,
+                                  "no memory for the picture of the machine");
+    a->machine = a->code == 0 ? machine : NULL;
+    int r = worker_frame_send_answer(s->fd, a, err);
+    a->machine = NULL;
+    return r;
+}
+
 /* Does one request; 0 = answered. */
 static int serve(struct server *s, const struct worker_request *q, struct worker_answer *a,
                  struct error *err)
@@ -230,9 +250,7 @@ static int serve(struct server *s, const struct worker_request *q, struct worker
     if (ops && a->code == 0) {
         switch (q->call) {
         case WORKER_OBSERVE:
-            a->code = ops->observe(s->device, s->machine, &a->err);
-            a->machine = a->code == 0 ? s->machine : NULL;
-            break;
+            return serve_observe(s, a, err);
         case WORKER_OBSERVE_GPU:
             a->code = ops->observe_gpu(s->device, q->op.gpu, &a->gpu, &a->err);
             break;
@@ -276,10 +294,11 @@ int worker_main(int fd, const char *nvml)
     /* The socket closes with the parent too, but a child inside the driver would not notice. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct server s = {.fd = fd, .nvml = nvml ? nvml : getenv(WORKER_ENV_NVML)};
-    s.machine = calloc(1, sizeof *s.machine);
+    /* Said once, it stays: else glibc keeps the room of the first picture for the next one. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
     AUTO_FREE struct worker_answer *a = calloc(1, sizeof *a);
-    int status = s.machine && a ? serve_all(&s, a) : 1;
+    int status = a ? serve_all(&s, a) : 1;
     release(&s);
-    free(s.machine);
     return status;
 }

@@ -40,7 +40,7 @@ struct worker_answer {
     struct error err;
     struct device_result result;    /* APPLY */
     struct machine_gpu gpu;         /* OBSERVE_GPU */
-    struct machine *machine;        /* OBSERVE: owned by the worker until the next receive */
+    struct machine *machine;        /* OBSERVE: owned by the worker until the next receive or forget */
     size_t process_n;
     struct device_process processes[WORKER_PROCESSES_MAX];
 };
@@ -59,6 +59,9 @@ int worker_send(struct worker *w, const struct worker_request *r, struct error *
 
 /* Takes one answer: 1 = `ret` filled, 0 = nothing there yet, negative = the worker is gone. */
 int worker_receive(struct worker *w, struct worker_answer *ret, struct error *err);
+
+/* Gives back the memory of the last picture of the machine, which is large and rarely looked at. */
+void worker_forget(struct worker *w);
 
 /* Kills it if need be, reaps it and frees; NULL is fine. Returns NULL. Never blocks for longer than
  * a tenth of a second: a process stuck inside the kernel cannot be reaped yet and is left to
