@@ -97,15 +97,17 @@ static enum nvml_kind first_handle(unsigned call)
     return handle ? kind : NVML_KIND_NONE;
 }
 
-void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int *ret_gi)
+void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int *ret_gi,
+                  int *ret_ci)
 {
     struct target at = {0};
-    *ret_gpu = *ret_gi = FAULTS_ANY;
+    *ret_gpu = *ret_gi = *ret_ci = FAULTS_ANY;
     if (q->call >= NVML_CALL_N || !first_handle(q->call) ||
         !resolve(b, q->arg[0], first_handle(q->call), &at))
         return;
     *ret_gpu = (int)at.gpu;
     *ret_gi = at.gi;
+    *ret_ci = at.ci;
 }
 
 void answer_start(struct answer *a, const struct emu_request *q, int status)

@@ -26,8 +26,9 @@ struct ask {
     struct answer *answer;
 };
 
-/* Which GPU and GI (or FAULTS_ANY) the request is about, for fault rules. */
-void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int *ret_gi);
+/* Which GPU, GI and CI (or FAULTS_ANY) the request is about, for fault rules. */
+void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int *ret_gi,
+                  int *ret_ci);
 
 /* Answers a call of NVML; `a` is ready to be sent. */
 void answer_call(struct box *b, struct box_session *s, const struct emu_request *q,

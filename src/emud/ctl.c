@@ -187,8 +187,8 @@ int ctl_run(const char *path, int argc, char **argv, struct error *err)
             return error_set(err, ERROR_INVALID, "'%s' takes %d to %d arguments; see --help",
                              argv[0], verbs[i].least - 1, verbs[i].most - 1);
         AUTO_FD int fd = -1;
-        struct emu_request q = {0}, hello = {.call = EMU_HELLO};
-        hello.arg[1] = NVML_CALL_N;
+        struct emu_request q = {0};
+        struct emu_request hello = {.call = EMU_HELLO, .arg = {EMU_HELLO_CONTROL, NVML_CALL_N}};
         int result = verbs[i].fill(&q, argc, argv, err);
         if (result == 0)
             result = listen_connect(path, &fd, err);

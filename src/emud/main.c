@@ -7,7 +7,9 @@
 #include "emud/protocol.h"
 #include "emud/server.h"
 
+#include "base/fd.h"
 #include "base/str.h"
+#include "base/time.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -15,12 +17,18 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SLOW_MAX = 64 };
+
 struct arguments {
-    const char *machine, *socket, *driver;
+    const char *machine, *socket, *driver, *plan, *kmsg;
     bool mig;
     uint32_t root;
     int ready_fd;
-    struct faults faults;
+    bool latency;
+    struct clock clock;
+    uint64_t seed;
+    unsigned slow_n;
+    struct fault slow[SLOW_MAX];
 };
 
 static const char usage[] =
@@ -32,7 +40,12 @@ static const char usage[] =
     "  --mig on|off            MIG mode at power-on (on)\n"
     "  --driver VERSION        the driver's version, such as 550.54.15\n"
     "  --root-uid UID          this user too may change the machine\n"
+    "  --latency board|off     operations take the time they take on such boards (off)\n"
     "  --latency CALL=MS       every call of this NVML function takes MS; may be repeated\n"
+    "  --clock real|virtual|xN the clock of the machine: virtual jumps over waiting (real)\n"
+    "  --plan FILE             a fault plan as fetta emulate makes it\n"
+    "  --kmsg FILE             the kernel log, to which XIDs are appended\n"
+    "  --seed N                of latencies (1); a fault plan has its own\n"
     "  --ready-fd N            writes READY=1 there when clients can connect\n"
     "\n"
     "verbs of ctl:\n";
@@ -47,26 +60,36 @@ static int parse_u32(const char *text, const char *what, uint32_t *ret, struct e
     return 0;
 }
 
-/* "nvmlDeviceCreateGpuInstance=200" */
-static int parse_latency(const char *text, struct faults *f, struct error *err)
+/* "board", "off", "nvmlDeviceCreateGpuInstance=200" */
+static int parse_latency(const char *text, struct arguments *a, struct error *err)
 {
     char name[64];
+    uint32_t ms = 0;
+    a->latency = strcmp(text, "board") == 0 || (a->latency && strcmp(text, "off") != 0);
+    if (strcmp(text, "board") == 0 || strcmp(text, "off") == 0)
+        return 0;
     const char *equals = strchr(text, '=');
-    struct fault rule = {.gpu = FAULTS_ANY, .gi = FAULTS_ANY};
     (void)str_copy(name, MIN(sizeof name, equals ? (size_t)(equals - text) + 1 : 1), text);
     int call = answer_find(name);
     if (!equals || call < 0)
         return error_set(err, ERROR_INVALID,
-                         "--latency: '%s' does not begin with the name of an NVML function and =",
+                         "--latency: '%s' is neither board nor off nor begins with the name of an "
+                         "NVML function and =",
                          text);
-    rule.call = (uint16_t)call;
-    int result = parse_u32(equals + 1, "--latency", &rule.delay_ms, err);
-    if (result == 0 && !faults_add(f, rule))
-        result = error_set(err, ERROR_INVALID, "--latency: at most %d", FAULTS_MAX);
+    if (a->slow_n == SLOW_MAX)
+        return error_set(err, ERROR_INVALID, "--latency: at most %d", SLOW_MAX);
+    struct fault *rule = &a->slow[a->slow_n++];
+    int result = parse_u32(equals + 1, "--latency", &ms, err);
+    *rule = fault_any();
+    rule->effect = FAULT_DELAY;
+    rule->delay.a = ms * TIME_MS;
+    fault_set_call(rule, (uint32_t)call);
+    (void)str_copy(rule->label, sizeof rule->label, text);
     return result;
 }
 
-enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER };
+enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER,
+       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED };
 
 static int take_option(struct arguments *a, int option, struct error *err)
 {
@@ -87,7 +110,19 @@ static int take_option(struct arguments *a, int option, struct error *err)
     case OPT_ROOT:
         return parse_u32(optarg, "--root-uid", &a->root, err);
     case OPT_LATENCY:
-        return parse_latency(optarg, &a->faults, err);
+        return parse_latency(optarg, a, err);
+    case OPT_CLOCK:
+        return clock_parse(optarg, &a->clock, err);
+    case OPT_PLAN:
+        a->plan = optarg;
+        return 0;
+    case OPT_KMSG:
+        a->kmsg = optarg;
+        return 0;
+    case OPT_SEED:
+        result = parse_u32(optarg, "--seed", &number, err);
+        a->seed = number;
+        return result;
     case OPT_READY:
         result = parse_u32(optarg, "--ready-fd", &number, err);
         a->ready_fd = (int)number;
@@ -104,6 +139,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
                                             {"driver", required_argument, NULL, OPT_DRIVER},
                                             {"root-uid", required_argument, NULL, OPT_ROOT},
                                             {"latency", required_argument, NULL, OPT_LATENCY},
+                                            {"clock", required_argument, NULL, OPT_CLOCK},
+                                            {"plan", required_argument, NULL, OPT_PLAN},
+                                            {"kmsg", required_argument, NULL, OPT_KMSG},
+                                            {"seed", required_argument, NULL, OPT_SEED},
                                             {"ready-fd", required_argument, NULL, OPT_READY},
                                             {0}};
     int result = 0, option;
@@ -117,9 +156,32 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
     return result;
 }
 
+static int serve(const struct arguments *a, struct box *box, struct error *err)
+{
+    AUTO_FREE struct trouble *t = calloc(1, sizeof *t);
+    if (!t)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an emulated machine");
+    trouble_init(t, box, &a->clock, a->seed);
+    t->latency = a->latency;
+    int result = a->plan ? trouble_load_file(t, a->plan, err) : 0;
+    if (result == 0 && a->kmsg)
+        result = trouble_log_to(t, a->kmsg, err);
+    for (unsigned i = 0; i < a->slow_n; i++)
+        (void)faults_add(&t->faults, &a->slow[i], trouble_now(t));
+    server_raise_limits();
+    struct server_options o = {.path = a->socket, .ready_fd = a->ready_fd};
+    if (result == 0)
+        result = server_run(&o, t, err);
+    t->log = fd_close(t->log);
+    return result;
+}
+
 static int run_driver(int argc, char **argv, struct error *err)
 {
-    struct arguments a = {.mig = true, .root = 0, .ready_fd = -1};
+    struct arguments a = {.mig = true,
+                          .ready_fd = -1,
+                          .seed = 1,
+                          .clock = {.kind = CLOCK_KIND_REAL, .factor = 1}};
     AUTO_FREE struct machine *machine = calloc(1, sizeof *machine);
     AUTO_FREE struct box *box = NULL;
     int result = parse_arguments(argc, argv, &a, err);
@@ -137,9 +199,7 @@ static int run_driver(int argc, char **argv, struct error *err)
         return result;
     macro_free(&machine);
     machine = NULL;
-    server_raise_limits();
-    struct server_options o = {.path = a.socket, .ready_fd = a.ready_fd};
-    return server_run(&o, box, &a.faults, err);
+    return serve(&a, box, err);
 }
 
 static int run_ctl(int argc, char **argv, struct error *err)

@@ -30,6 +30,9 @@ enum {
 #define EMU_ENV_DEADLINE "FETTA_EMU_DEADLINE_MS"
 enum { EMU_DEADLINE_MS = 120000 };
 
+/* The file with the kernel log of the emulated machine. */
+#define EMU_ENV_KMSG "FETTA_EMU_KMSG"
+
 /* What only the emulated driver has; numbers beyond those of NVML's calls. */
 enum emu_control {
     EMU_HELLO = 0x8000, /* arg0 EMU_HELLO_*, arg1 NVML_CALL_N */
@@ -41,16 +44,26 @@ enum emu_control {
     EMU_RESET,          /* arg0 GPU is reset */
     EMU_DEVICE,         /* any user; text UUID or index: what it is, see struct emu_device */
     EMU_WORK,           /* any user; see EMU_WORK_*: this process works; who else does there? */
+    EMU_PLAN,           /* text: the next arg0 bytes of a fault plan; arg1 1: these are its last */
+    EMU_RULE,           /* arg0 a rule's number: struct fault, struct fault_state; count = rules */
+    EMU_CLOCK,          /* arg0 ns to jump ahead: struct emu_clock */
 };
 
-/* A session is a client process; an event connection is one set of events and holds nothing. */
-enum { EMU_HELLO_SESSION = 0, EMU_HELLO_EVENTS = 1 };
+/* A session is a client process; an event connection is one set of events and holds nothing; one
+ * for control is no client of NVML, so that no fault befalls its hello. */
+enum { EMU_HELLO_SESSION = 0, EMU_HELLO_EVENTS = 1, EMU_HELLO_CONTROL = 2 };
 
 struct emu_request {
     uint32_t magic;
     uint16_t version, call;
     uint64_t arg[NVML_MAX_PARAMS];
     char text[EMU_TEXT];
+};
+
+/* The machine's clock: now, in ns, and how fast (enum clock_kind of emul). */
+struct emu_clock {
+    int64_t now;
+    uint32_t kind, factor;
 };
 
 /* The arguments of EMU_FAULT. */

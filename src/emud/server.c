@@ -2,8 +2,8 @@
  *
  * No client can make the loop wait. A connection has one request in flight; one that sends another
  * meanwhile, sends anything that is not a request, or does not fetch its replies, is closed. Calls
- * that take time (fault rules, latencies, waiting for events) are parked with the instant at which
- * they go on. */
+ * that take time (fault rules, latencies, waiting for events) are parked with the instant of the
+ * machine's clock at which they go on. */
 #include "emud/server.h"
 
 #include "base/fd.h"
@@ -12,6 +12,7 @@
 #include "emud/answer.h"
 #include "emud/calls_work.h"
 #include "emud/caps.h"
+#include "emud/control.h"
 #include "emud/listen.h"
 
 #include <errno.h>
@@ -25,8 +26,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { QUIET_MS = 2 }; /* how long nothing happens before a virtual clock jumps */
+
 enum phase {
     PHASE_IDLE,   /* waits for a request */
+    PHASE_HANG,   /* the request waits for somebody to clear the fault, or until `due` */
     PHASE_BEFORE, /* the request waits to be carried out */
     PHASE_AFTER,  /* the answer waits to be sent */
     PHASE_EVENT,  /* nvmlEventSetWait: waits for an event, or until `due` */
@@ -42,15 +46,19 @@ struct client {
     struct fault_verdict verdict;
     struct emu_request request;
     struct answer *late;         /* PHASE_AFTER */
+    struct control_plan plan;
     struct box_session session;
     uint64_t seen;               /* events up to here are past */
     uint64_t *types;             /* event types wanted, by GPU; NULL before any was */
 };
 
 struct server {
-    struct box *box;
-    struct faults *faults;
+    struct trouble *trouble;
+    struct box *box; /* of trouble */
+    const char *path;
     int epoll, listener, signals;
+    int64_t next; /* the next instant at which something goes on by itself */
+    int64_t back; /* > 0: the driver is unloaded until then */
     bool deaf;        /* out of descriptors: not accepting until a client goes */
     unsigned parked;  /* clients in another phase than idle */
     uint64_t told;    /* events that the waiting clients have been told about */
@@ -75,7 +83,7 @@ static void drop(struct server *s, struct client *c)
     if (c->entered)
         box_leave(s->box, &c->session);
     c->fd = fd_close(c->fd);
-    if (s->deaf) {
+    if (s->deaf && s->listener >= 0) {
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = &s->listener};
         s->deaf = epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &e) < 0;
     }
@@ -95,6 +103,7 @@ static void bury(struct server *s)
             next->prev = c->prev;
         free(c->types);
         free(c->late);
+        free(c->plan.bytes);
         free(c);
     }
 }
@@ -163,54 +172,6 @@ static int hello(struct server *s, struct client *c)
     return NVML_SUCCESS;
 }
 
-static int add_fault(struct server *s, const struct emu_request *q)
-{
-    int call = answer_find(q->text);
-    if (call < 0)
-        return NVML_ERROR_FUNCTION_NOT_FOUND;
-    struct fault rule = {.call = (uint16_t)call,
-                         .count = (uint32_t)q->arg[0],
-                         .gpu = (int16_t)(q->arg[1] & 0xffff),
-                         .gi = (int16_t)(q->arg[1] >> 16 & 0xffff),
-                         .after = q->arg[1] >> 32 & 1,
-                         .code = (int32_t)q->arg[2],
-                         .delay_ms = (uint32_t)q->arg[3]};
-    return faults_add(s->faults, rule) ? NVML_SUCCESS : NVML_ERROR_INSUFFICIENT_RESOURCES;
-}
-
-static int privileged_control(struct server *s, struct client *c)
-{
-    const struct emu_request *q = &c->request;
-    if (!box_privileged(s->box, &c->session))
-        return NVML_ERROR_NO_PERMISSION;
-    switch (q->call) {
-    case EMU_FAULT:
-        return add_fault(s, q);
-    case EMU_CLEAR:
-        s->faults->n = 0;
-        return NVML_SUCCESS;
-    case EMU_LOSE:
-        return (int)box_lose(s->box, (unsigned)MIN(q->arg[0], MACHINE_GPUS));
-    case EMU_RESET:
-        return (int)box_reset(s->box, (unsigned)MIN(q->arg[0], MACHINE_GPUS));
-    default: /* a number from outside, not an enum */
-        return NVML_ERROR_FUNCTION_NOT_FOUND;
-    }
-}
-
-static int control(struct server *s, struct client *c)
-{
-    const struct emu_request *q = &c->request;
-    if (q->call == EMU_HELLO)
-        return hello(s, c);
-    if (q->call == EMU_OPEN)
-        return (int)box_open(s->box, &c->session, q->text, q->arg[0]);
-    if (q->call == EMU_HOLD)
-        return (int)box_hold(s->box, &c->session, (unsigned)MIN(q->arg[0], MACHINE_GPUS),
-                             (int)MIN(q->arg[1], BOARD_GIS + 1) - 1);
-    return privileged_control(s, c);
-}
-
 /* Keeps a finished answer until its time has come. */
 static void send_later(struct server *s, struct client *c, int64_t due)
 {
@@ -224,44 +185,65 @@ static void send_later(struct server *s, struct client *c, int64_t due)
     set_phase(s, c, PHASE_AFTER, due);
 }
 
+static void perform(struct server *s, struct client *c)
+{
+    const struct emu_request *q = &c->request;
+    if (c->verdict.code && !c->verdict.spoil)
+        answer_start(&s->answer, q, c->verdict.code);
+    else if (q->call == EMU_HELLO)
+        answer_start(&s->answer, q, hello(s, c));
+    else if (q->call > EMU_HELLO)
+        control_answer(s->trouble, &c->session, &c->plan, q, &s->answer);
+    else
+        answer_call(s->box, &c->session, q, &s->answer);
+    if (c->verdict.spoil)
+        answer_start(&s->answer, q, c->verdict.code);
+}
+
 static void carry_out(struct server *s, struct client *c)
 {
     const struct emu_request *q = &c->request;
-    int64_t now = time_boot();
+    int64_t now = trouble_now(s->trouble);
     bool waits = q->call == NVML_CALL_nvmlEventSetWait_v2;
-    if (c->verdict.code)
-        answer_start(&s->answer, q, c->verdict.code);
-    else
-        answer_call(s->box, &c->session, q, &s->answer);
+    perform(s, c);
     if (waits && c->phase == PHASE_IDLE && s->answer.head.status == NVML_ERROR_TIMEOUT) {
         bool forever = q->arg[2] >= UINT32_MAX;
         set_phase(s, c, PHASE_EVENT, forever ? TIME_NEVER : now + (int64_t)q->arg[2] * TIME_MS);
-    } else if (c->verdict.after_ms > 0) {
-        send_later(s, c, now + c->verdict.after_ms * TIME_MS);
+    } else if (c->verdict.after > 0) {
+        send_later(s, c, now + c->verdict.after);
     } else {
         send_answer(s, c, &s->answer);
     }
 }
 
+/* A request that faults and latencies may befall: all calls, the hello of a session (which is what
+ * nvmlInit does), and a reset. */
+static bool is_operation(const struct emu_request *q)
+{
+    return q->call < EMU_HELLO || q->call == EMU_RESET ||
+           (q->call == EMU_HELLO && q->arg[0] == EMU_HELLO_SESSION && q->arg[1] == NVML_CALL_N);
+}
+
 static void handle(struct server *s, struct client *c)
 {
+    /* Work is done in real time, whatever the machine's clock. */
     if (c->greeted &&
         calls_work_answer(s->box, &c->session, &c->request, time_boot(), &s->answer)) {
         send_answer(s, c, &s->answer);
         return;
     }
-    if (!c->greeted || c->request.call >= EMU_HELLO) {
-        int status = c->greeted || c->request.call == EMU_HELLO ? control(s, c)
-                                                                : NVML_ERROR_UNINITIALIZED;
-        answer_start(&s->answer, &c->request, status);
+    if (!c->greeted && c->request.call != EMU_HELLO) {
+        answer_start(&s->answer, &c->request, NVML_ERROR_UNINITIALIZED);
         send_answer(s, c, &s->answer);
         return;
     }
-    int gpu = FAULTS_ANY, gi = FAULTS_ANY;
-    answer_about(s->box, &c->request, &gpu, &gi);
-    c->verdict = faults_take(s->faults, c->request.call, gpu, gi);
-    if (c->verdict.before_ms > 0)
-        set_phase(s, c, PHASE_BEFORE, time_boot() + c->verdict.before_ms * TIME_MS);
+    c->verdict = (struct fault_verdict){0};
+    if (is_operation(&c->request))
+        c->verdict = trouble_take(s->trouble, &c->session, &c->request);
+    if (c->verdict.hang)
+        set_phase(s, c, PHASE_HANG, c->verdict.hang_until);
+    else if (c->verdict.before > 0)
+        set_phase(s, c, PHASE_BEFORE, trouble_now(s->trouble) + c->verdict.before);
     else
         carry_out(s, c);
 }
@@ -330,38 +312,103 @@ static void accept_clients(struct server *s)
 /* A parked client whose time has come, or for whom there may be an event now. */
 static void go_on(struct server *s, struct client *c, int64_t now, bool news)
 {
-    if (c->phase == PHASE_BEFORE && c->due <= now) {
+    bool due = c->due <= now;
+    if (c->phase == PHASE_HANG && (due || s->trouble->cleared)) {
+        set_phase(s, c, PHASE_BEFORE, now + c->verdict.before);
+        due = c->due <= now;
+    }
+    if (c->phase == PHASE_BEFORE && due) {
         set_phase(s, c, PHASE_IDLE, 0);
         carry_out(s, c);
-    } else if (c->phase == PHASE_AFTER && c->due <= now) {
+    } else if (c->phase == PHASE_AFTER && due) {
         send_answer(s, c, c->late);
-    } else if (c->phase == PHASE_EVENT && (news || c->due <= now)) {
+    } else if (c->phase == PHASE_EVENT && (news || due)) {
         answer_call(s->box, &c->session, &c->request, &s->answer);
-        if (s->answer.head.status != NVML_ERROR_TIMEOUT || c->due <= now)
+        if (s->answer.head.status != NVML_ERROR_TIMEOUT || due)
             send_answer(s, c, &s->answer);
     }
 }
 
-/* Lets parked clients go on; returns how long to sleep, in ms as epoll wants it. */
-static int run_parked(struct server *s)
+/* Lets parked clients go on; the next instant at which one of them will. */
+static int64_t run_parked(struct server *s)
 {
-    int64_t now = time_boot(), next = TIME_NEVER;
+    int64_t now = trouble_now(s->trouble), next = TIME_NEVER;
     uint64_t heard = s->box->event_n;
     bool news = s->told != heard;
-    if (s->parked > 0) {
-        for (struct client *c = s->first; c; c = c->next)
-            go_on(s, c, now, news);
-        for (struct client *c = s->first; c; c = c->next)
-            if (c->phase != PHASE_IDLE)
-                next = MIN(next, c->due);
-    }
+    for (struct client *c = s->first; c && s->parked > 0; c = c->next)
+        go_on(s, c, now, news);
+    for (struct client *c = s->first; c && s->parked > 0; c = c->next)
+        if (c->phase != PHASE_IDLE)
+            next = MIN(next, c->due);
     s->told = heard;
+    s->trouble->cleared = false;
     /* A parked call that went on just now may itself have made news for those already passed. */
-    if (s->parked > 0 && s->box->event_n != heard)
-        return 0;
-    if (next == TIME_NEVER)
+    return s->parked > 0 && s->box->event_n != heard ? now : next;
+}
+
+/* The driver goes: for its clients as when the module is unloaded. */
+static void unload(struct server *s)
+{
+    for (struct client *c = s->first; c; c = c->next)
+        drop(s, c);
+    s->listener = fd_close(s->listener);
+    (void)unlink(s->path);
+    s->back = s->trouble->away;
+    s->trouble->away = 0;
+    trouble_reload(s->trouble);
+}
+
+static int hear(struct server *s, struct error *err)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = &s->listener};
+    int r = listen_open(s->path, &s->listener, err);
+    s->deaf = false;
+    if (r == 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &e) < 0)
+        r = error_errno(err, ERROR_IO, errno, "the emulated driver cannot listen");
+    return r;
+}
+
+/* What happens by itself, until nothing more is due. */
+static int run_due(struct server *s, struct error *err)
+{
+    struct trouble *t = s->trouble;
+    s->next = trouble_run(t);
+    if (t->ended_n)
+        for (struct client *c = s->first; c; c = c->next)
+            if (trouble_ended(t, &c->session))
+                drop(s, c);
+    t->ended_n = 0;
+    if (t->away)
+        unload(s);
+    s->next = MIN(s->next, run_parked(s));
+    trouble_log(t);
+    if (s->back && trouble_now(t) >= s->back) {
+        s->back = 0;
+        return hear(s, err);
+    }
+    if (s->back)
+        s->next = MIN(s->next, s->back);
+    return 0;
+}
+
+/* How long to sleep, in ms as epoll wants it. */
+static int pause_ms(const struct server *s)
+{
+    const struct clock *clock = &s->trouble->clock;
+    int64_t ns = clock_until(clock, time_boot(), s->next);
+    if (ns == TIME_NEVER)
         return -1;
-    return (int)MAX(MIN((next - now + TIME_MS - 1) / TIME_MS, INT64_C(3600000)), 0);
+    int64_t ms = MIN((ns + TIME_MS - 1) / TIME_MS, INT64_C(3600000));
+    return (int)(clock->kind == CLOCK_KIND_VIRTUAL ? MIN(ms, QUIET_MS) : ms);
+}
+
+/* Nothing came: a virtual clock jumps to what is due next. */
+static void jump(struct server *s)
+{
+    struct clock *clock = &s->trouble->clock;
+    int64_t ns = clock_until(clock, time_boot(), s->next);
+    if (clock->kind == CLOCK_KIND_VIRTUAL && ns != TIME_NEVER)
+        clock_advance(clock, ns);
 }
 
 static void turn(struct server *s, const struct epoll_event *events, int n)
@@ -391,13 +438,17 @@ static int loop(struct server *s, struct error *err)
 {
     for (;;) {
         struct epoll_event events[64];
-        int wait = run_parked(s);
+        int result = run_due(s, err);
+        if (result < 0)
+            return result;
         bury(s);
-        int n = epoll_wait(s->epoll, events, ARRAY_LEN(events), wait);
+        int n = epoll_wait(s->epoll, events, ARRAY_LEN(events), pause_ms(s));
         if (n < 0 && errno != EINTR)
             return error_errno(err, ERROR_IO, errno, "the emulated driver cannot wait for clients");
         if (is_ending(s, events, MAX(n, 0)))
             return 0;
+        if (n == 0)
+            jump(s);
         turn(s, events, MAX(n, 0));
     }
 }
@@ -412,12 +463,10 @@ static int set_up(struct server *s, struct error *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event on_signal = {.events = EPOLLIN, .data.ptr = &s->signals};
-    struct epoll_event on_client = {.events = EPOLLIN, .data.ptr = &s->listener};
     if (s->signals < 0 || s->epoll < 0 ||
-        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->signals, &on_signal) < 0 ||
-        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &on_client) < 0)
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->signals, &on_signal) < 0)
         return error_errno(err, ERROR_IO, errno, "the emulated driver cannot set up its loop");
-    return 0;
+    return hear(s, err);
 }
 
 static void announce(int ready_fd)
@@ -428,18 +477,16 @@ static void announce(int ready_fd)
     (void)close(ready_fd);
 }
 
-int server_run(const struct server_options *o, struct box *box, struct faults *faults,
-               struct error *err)
+int server_run(const struct server_options *o, struct trouble *t, struct error *err)
 {
     AUTO_FREE struct server *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(err, ERROR_NO_MEMORY, "no memory for the emulated driver");
-    s->box = box;
-    s->faults = faults;
+    s->trouble = t;
+    s->box = t->box;
+    s->path = o->path;
     s->epoll = s->signals = s->listener = -1;
-    int result = listen_open(o->path, &s->listener, err);
-    if (result == 0)
-        result = set_up(s, err);
+    int result = set_up(s, err);
     if (result == 0) {
         announce(o->ready_fd);
         result = loop(s, err);

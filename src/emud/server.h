@@ -2,18 +2,17 @@
 #pragma once
 
 #include "base/error.h"
-#include "emul/box.h"
-#include "emul/faults.h"
+#include "emud/trouble.h"
 
 struct server_options {
     const char *path; /* of the socket */
     int ready_fd;     /* gets "READY=1\n" once clients can connect; -1 for none */
 };
 
-/* Serves `box` until SIGTERM or SIGINT, then removes the socket. Other users may connect only where
- * the directory of the socket belongs to the starter and nobody else may write to it. */
-int server_run(const struct server_options *o, struct box *box, struct faults *faults,
-               struct error *err);
+/* Serves the machine of `t` until SIGTERM or SIGINT, then removes the socket. Other users may
+ * connect only where the directory of the socket belongs to the starter and nobody else may write
+ * to it. */
+int server_run(const struct server_options *o, struct trouble *t, struct error *err);
 
 /* Room for connections; raises the limit of open files as far as allowed. */
 void server_raise_limits(void);
