@@ -181,8 +181,8 @@ static enum verdict verdict_of(const struct world *w, const struct lease *l, int
         e.ask.lease.limit_slices = e.ask.lease.limit_compute = 0;
         return engine_step(w, &e, o, NULL) == -ERROR_QUOTA ? VERDICT_WAIT : VERDICT_NEVER;
     }
-    if (rc)
-        return VERDICT_NEVER;
+    if (rc) /* without memory nothing is known, least of all that it can never be */
+        return rc == -ERROR_NO_MEMORY ? VERDICT_WAIT : VERDICT_NEVER;
     for (size_t i = 0; i < o->changes.n; i++) {
         const struct change *c = &o->changes.at[i];
         if (c->kind == CHANGE_LEASE && c->lease.id == o->lease)

@@ -95,62 +95,13 @@ static void use_disk(void)
     sqlite3_vfs_register(&vfs, 1);
 }
 
-/* The change of generation g: lease, GPU and next id all say g, so a mix shows. */
-static int write_generation(struct store *s, uint32_t g, struct error *err)
+/* The generation that the file holds, 0 and a failed test for a mix. */
+static uint32_t generation_of(const char *path)
 {
-    struct change *c = calloc(3, sizeof(*c));
-    if (!c)
-        return -1;
-    const struct changes all = {.n = 3, .room = 3, .at = c};
-    c[0].kind = CHANGE_LEASE;
-    c[0].lease = (struct lease){.id = 1, .revision = g, .state = LEASE_ACTIVE, .slice_n = 4};
-    for (unsigned i = 0; i < 4; i++)
-        c[0].lease.slices[i].gpu = (uint16_t)g;
-    c[1].kind = CHANGE_GPU;
-    c[1].gpu = (struct gpu){.whole_lease = g, .seat_n = 7};
-    for (unsigned i = 0; i < 7; i++)
-        c[1].gpu.seats[i].lease = g;
-    c[2].kind = CHANGE_NEXT_ID;
-    c[2].next_id = g;
-    char what[32];
-    (void)snprintf(what, sizeof(what), "generation %u", g);
-    int result = store_begin(s, err);
-    if (result == 0)
-        result = store_write(s, &all, g, err);
-    if (result == 0)
-        result = store_audit(s, g, 1, 0, what, err);
-    if (result == 0)
-        result = store_commit(s, err);
-    store_rollback(s);
-    free(c);
-    return result;
-}
-
-/* The generation that the file holds; 0 and a failed test for a mix. */
-static uint32_t generation(const char *path)
-{
-    struct store *s = NULL;
-    struct error err = {0};
-    if (store_open_sqlite(path, &s, &err) != 0) {
-        TAP_FAIL("cannot open again: %s", err.text);
-        return 0;
-    }
-    struct world *w = fake_load(s);
-    store_close(s);
-    if (!w) {
-        TAP_FAIL("%s cannot be loaded", path);
-        return 0;
-    }
-    uint32_t g = w->next_id;
-    bool whole = w->leases[1].revision == g && w->gpus[0].whole_lease == g;
-    for (unsigned i = 0; i < 4; i++)
-        whole = whole && w->leases[1].slices[i].gpu == g;
-    for (unsigned i = 0; i < 7; i++)
-        whole = whole && w->gpus[0].seats[i].lease == g;
-    free(w);
-    if (!whole)
-        TAP_FAIL("a mix of generations around %u", g);
-    return whole ? g : 0;
+    uint32_t g = generation_read(path);
+    if (!g)
+        TAP_FAIL("%s holds no generation", path);
+    return g;
 }
 
 static void copy_file(const char *from, const char *to, const char *end)
@@ -176,7 +127,7 @@ static bool fault_round(long n, bool for_ever, int code, unsigned *failures)
     struct error err = {0};
     struct store *s = NULL;
     uint32_t acknowledged = 1, tried = 1;
-    if (store_open_sqlite(f.file, &s, &err) != 0 || write_generation(s, 1, &err) != 0) {
+    if (store_open_sqlite(f.file, &s, &err) != 0 || generation_write(s, 1, &err) != 0) {
         TAP_FAIL("setting up: %s", err.text);
         store_close(s);
         return false;
@@ -185,7 +136,7 @@ static bool fault_round(long n, bool for_ever, int code, unsigned *failures)
     disk.for_ever = for_ever;
     disk.code = code;
     for (uint32_t g = 2; g <= 4; g++) {
-        int result = write_generation(s, g, &err);
+        int result = generation_write(s, g, &err);
         tried = g;
         if (result == 0)
             acknowledged = g;
@@ -202,7 +153,7 @@ static bool fault_round(long n, bool for_ever, int code, unsigned *failures)
     store_close(s);
     bool met = disk.fail_at < 0 || (for_ever && disk.fail_at == 0);
     disk.fail_at = -1;
-    uint32_t after_crash = generation(crash.file), after_close = generation(f.file);
+    uint32_t after_crash = generation_of(crash.file), after_close = generation_of(f.file);
     if (after_crash < acknowledged || after_crash > tried)
         TAP_FAIL("call %ld: acknowledged %u, after a crash %u", n, acknowledged, after_crash);
     if (after_close < acknowledged || after_close > tried)
@@ -244,19 +195,19 @@ TEST(service_returns_when_the_disk_does)
     struct store *s = NULL;
     use_disk();
     REQUIRE(store_open_sqlite(f.file, &s, &err) == 0);
-    CHECK_INT(write_generation(s, 1, &err), ==, 0);
+    CHECK_INT(generation_write(s, 1, &err), ==, 0);
     disk.fail_at = 0;
     disk.for_ever = true;
     disk.code = SQLITE_FULL;
-    CHECK_INT(write_generation(s, 2, &err), ==, -ERROR_STORE);
+    CHECK_INT(generation_write(s, 2, &err), ==, -ERROR_STORE);
     CHECK_HAS(err.text, "the disk is full");
     disk.fail_at = -1;
     struct world *w = fake_load(s); /* reading goes on, and sees the old state */
     CHECK(w && w->next_id == 1);
     free(w);
-    CHECK_INT(write_generation(s, 3, &err), ==, 0);
+    CHECK_INT(generation_write(s, 3, &err), ==, 0);
     store_close(s);
-    CHECK_INT(generation(f.file), ==, 3);
+    CHECK_INT(generation_of(f.file), ==, 3);
 }
 
 TEST(one_commit_is_one_fsync)
@@ -266,11 +217,11 @@ TEST(one_commit_is_one_fsync)
     struct store *s = NULL;
     use_disk();
     REQUIRE(store_open_sqlite(f.file, &s, &err) == 0);
-    CHECK_INT(write_generation(s, 1, &err), ==, 0); /* the first one also begins the log */
+    CHECK_INT(generation_write(s, 1, &err), ==, 0); /* the first one also begins the log */
     for (uint32_t g = 2; g < 10; g++) {
         unsigned syncs = disk.syncs;
         uint64_t commits = store_commits(s);
-        CHECK_INT(write_generation(s, g, &err), ==, 0);
+        CHECK_INT(generation_write(s, g, &err), ==, 0);
         CHECK_INT(disk.syncs - syncs, ==, 1);
         CHECK_INT(store_commits(s) - commits, ==, 1);
     }
@@ -304,7 +255,7 @@ TEST(a_start_costs_the_same_with_ten_thousand_past_leases)
     struct store *s = NULL;
     int memory_before, memory_after;
     REQUIRE(store_open_sqlite(f.file, &s, &err) == 0);
-    CHECK_INT(write_generation(s, 1, &err), ==, 0);
+    CHECK_INT(generation_write(s, 1, &err), ==, 0);
     s = store_close(s);
     unsigned before = rows_applied(f.file, &memory_before);
     REQUIRE(store_open_sqlite(f.file, &s, &err) == 0);

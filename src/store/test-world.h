@@ -37,12 +37,18 @@ struct world *fake_load(struct store *s);
 /* Writes one change in a transaction of its own. */
 int fake_write(struct store *s, const struct change *c, int64_t wall, struct error *err);
 
+/* Writes the changes of generation g: lease, GPU and next id all say g, so a mix shows. */
+int generation_write(struct store *s, uint32_t g, struct error *err);
+
+/* The generation that a file holds; 0, with the reason on stdout, for a mix or none. */
+uint32_t generation_read(const char *path);
+
 /* A folder of its own, gone at the end. */
 struct folder {
     char path[64], file[96];
 };
 
-/* Makes it under /tmp, or aborts. */
+/* Makes it under /dev/shm or /tmp, or aborts. */
 struct folder folder_new(void);
 
 /* Removes it with the files a store leaves there. */

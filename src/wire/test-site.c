@@ -46,7 +46,7 @@ static void on_request(void *arg, struct http_request *r)
                  wait ? wait : "-", http_query(r, "all") ? http_query(r, "all") : "-", size,
                  size >= 4 ? body + size - 4 : body);
         size_t len = s.len;
-        str_copy(t->last, sizeof t->last, s.text);
+        str_copy(t->last, sizeof t->last, s.text ? s.text : "");
         http_reply(r, 200, str_take(&s), len);
     }
 }
