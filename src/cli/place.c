@@ -4,11 +4,15 @@
 #include "cli/place.h"
 
 #include "base/fd.h"
+#include "base/macro.h"
 #include "base/str.h"
+#include "base/time.h"
+#include "proc/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +20,12 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Once fetta was killed, what it had started: is left alone so long, then told to end, then killed,
+ * and at last given up. */
+#define MARKED_ALONE TIME_S
+#define MARKED_TERM (4 * TIME_S)
+#define MARKED_MOST (10 * TIME_S)
 
 /* What stands before the installed directory of fetta where it was installed below another root, as
  * packages are made and tested: the other programs are below it, too. */
@@ -102,6 +112,7 @@ int place_make(struct place *ret, struct error *err)
     name(ret->socket, ret->dir, "fetta.sock");
     name(ret->state, ret->dir, "state");
     name(ret->config, ret->dir, "fetta.yaml");
+    name(ret->files, ret->dir, "files");
     name(ret->driver_log, ret->dir, "fetta-emud.log");
     name(ret->daemon_log, ret->dir, "fettad.log");
     if (chmod(ret->dir, 0711) < 0 || mkdir(ret->state, 0700) < 0)
@@ -127,12 +138,32 @@ void place_remove(const char *dir)
     (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+/* Ends what was started on the machine, wherever it hangs now: its environment still names the
+ * socket. The machine's own programs end because we do, so they are given a moment first, and what
+ * forks while it is looked for is found at the next look. */
+static void end_marked(const char *socket_path)
+{
+    char mark[PLACE_FILE + 16];
+    const char *const marks[] = {mark};
+    (void)snprintf(mark, sizeof mark, "FETTA_SOCKET=%s", socket_path);
+    for (int64_t begin = time_boot(), spent = 0; spent < MARKED_MOST;) {
+        AUTO_PROC_LIST struct proc_list l = {0};
+        struct error ignored;
+        if (proc_list_marked(getuid(), marks, ARRAY_LEN(marks), &l, &ignored) < 0 || l.n == 0)
+            return;
+        if (spent >= MARKED_ALONE)
+            (void)proc_signal_all(&l, spent < MARKED_TERM ? SIGTERM : SIGKILL, NULL);
+        (void)poll(NULL, 0, 50);
+        spent = time_boot() - begin;
+    }
+}
+
 int place_watch(const char *dir, int lifeline)
 {
     int pid = fork();
     if (pid != 0)
         return pid;
-    char byte;
+    char byte, socket_path[PLACE_FILE];
     sigset_t all;
     (void)setsid();
     (void)prctl(PR_SET_NAME, "fetta-cleaner");
@@ -145,7 +176,8 @@ int place_watch(const char *dir, int lifeline)
     }
     while (read(lifeline, &byte, 1) > 0 || errno == EINTR)
         ;
-    (void)sleep(1); /* the programs in it end for the same reason */
+    name(socket_path, dir, "fetta.sock");
+    end_marked(socket_path);
     place_remove(dir);
     _exit(0);
 }

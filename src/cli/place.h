@@ -14,6 +14,7 @@ struct place {
     char driver[PLACE_FILE]; /* socket of the emulated driver */
     char socket[PLACE_FILE]; /* of fettad */
     char state[PLACE_FILE], config[PLACE_FILE];
+    char files[PLACE_FILE]; /* where the machine's files are kept, if it has any */
     char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
     char bin[PATH_MAX]; /* directory of fetta itself */
     char emud[PATH_MAX], fettad[PATH_MAX], nvml[PATH_MAX];
@@ -25,6 +26,6 @@ int place_make(struct place *ret, struct error *err);
 /* Removes the directory with all that is in it. */
 void place_remove(const char *dir);
 
-/* Forks a process that removes the directory when `lifeline` closes, for the case that we are
- * killed. Returns its pid, -1 without. */
+/* Forks a process that ends all that was started on the machine and removes the directory when
+ * `lifeline` closes, for the case that we are killed. Returns its pid, -1 without. */
 int place_watch(const char *dir, int lifeline);
