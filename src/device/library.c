@@ -56,8 +56,8 @@ int library_open(const char *path, struct library *ret, struct error *err)
         return -ERROR_VERSION;
     }
     /* POSIX lets a function's address be stored through an object pointer. */
-#define CALL(name, fidelity, who, ...) *(void **)&ret->name = dlsym(handle, #name);
-#define ALIAS(name, as, ...) *(void **)&ret->name = dlsym(handle, #name);
+#define CALL(name, since, fidelity, who, ...) *(void **)&ret->name = dlsym(handle, #name);
+#define ALIAS(name, since, as, ...) *(void **)&ret->name = dlsym(handle, #name);
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS

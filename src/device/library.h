@@ -8,8 +8,8 @@
 
 struct library {
     void *handle; /* NULL: not loaded */
-#define CALL(name, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
-#define ALIAS(name, as, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
+#define CALL(name, since, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
+#define ALIAS(name, since, as, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS

@@ -27,9 +27,9 @@ static const struct {
     enum nvml_who who;
     struct nvml_param params[NVML_MAX_PARAMS];
 } calls[NVML_CALL_N] = {
-#define CALL(name, fidelity, who, ...) \
+#define CALL(name, since, fidelity, who, ...) \
     [NVML_CALL_##name] = {#name, BODY_##fidelity(name), NVML_##who, {NVML_PARAMS(__VA_ARGS__)}},
-#define ALIAS(name, as, ...)
+#define ALIAS(name, since, as, ...)
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS
@@ -89,6 +89,12 @@ static bool resolve(struct box *b, uint64_t handle, enum nvml_kind wanted, struc
     return wanted == NVML_KIND_DEV && handle == answer_device(b, *ret);
 }
 
+bool answer_handle(struct ask *k, unsigned param, struct target *ret)
+{
+    return resolve(k->box, k->request->arg[param],
+                   (enum nvml_kind)calls[k->request->call].params[param].kind, ret);
+}
+
 /* What sort of handle a call's first parameter is, NVML_KIND_NONE if it is none. */
 static enum nvml_kind first_handle(unsigned call)
 {
@@ -127,9 +133,11 @@ static int perform(struct ask *k)
         if (k->box->m.gpus[k->at.gpu].health == MACHINE_LOST)
             return NVML_ERROR_GPU_IS_LOST;
     }
+    if (!calls[call].body)
+        return NVML_ERROR_NOT_SUPPORTED;
     if (calls[call].who == NVML_ROOT && !box_privileged(k->box, k->session))
         return NVML_ERROR_NO_PERMISSION;
-    return calls[call].body ? calls[call].body(k) : NVML_ERROR_NOT_SUPPORTED;
+    return calls[call].body(k);
 }
 
 void answer_call(struct box *b, struct box_session *s, const struct emu_request *q,

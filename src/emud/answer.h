@@ -43,6 +43,9 @@ int answer_put(struct ask *k, const void *data, size_t size);
 int answer_number(struct ask *k, unsigned value);
 int answer_text(struct ask *k, unsigned len, const char *text);
 
+/* What another handle among the parameters names; false for a stale one. */
+bool answer_handle(struct ask *k, unsigned param, struct target *ret);
+
 /* Handles: numbers that say what they name and which incarnation of it, so that a handle of a
  * destroyed instance is refused although another one now has its place. */
 uint64_t answer_device(struct box *b, struct target at);
@@ -52,8 +55,8 @@ uint64_t answer_ci(struct box *b, unsigned gpu, int gi, int ci);
 /* The number of the NVML call of that name, -1 if there is none. */
 int answer_find(const char *name);
 
-#define CALL(name, fidelity, who, ...) int emud_##name(struct ask *k);
-#define ALIAS(name, as, ...)
+#define CALL(name, since, fidelity, who, ...) int emud_##name(struct ask *k);
+#define ALIAS(name, since, as, ...)
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS

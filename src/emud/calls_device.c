@@ -176,6 +176,15 @@ int emud_nvmlDeviceGetPciInfo_v2(struct ask *k)
     return status;
 }
 
+/* The oldest layout is the beginning of the next. */
+int emud_nvmlDeviceGetPciInfo(struct ask *k)
+{
+    nvmlPciInfo_v1_t old;
+    int status = emud_nvmlDeviceGetPciInfo_v2(k);
+    k->answer->head.size = sizeof old;
+    return status;
+}
+
 /* A GPU that shares the system's memory has none of its own to tell of (DGX Spark). */
 int emud_nvmlDeviceGetMemoryInfo(struct ask *k)
 {

@@ -94,6 +94,14 @@ int emud_nvmlDeviceGetAttributes_v2(struct ask *k)
     return answer_put(k, &a, sizeof a);
 }
 
+/* The old layout is the new one without the memory at its end. */
+int emud_nvmlDeviceGetAttributes(struct ask *k)
+{
+    int status = emud_nvmlDeviceGetAttributes_v2(k);
+    k->answer->head.size = MIN(k->answer->head.size, (uint32_t)sizeof(nvmlDeviceAttributes_v1_t));
+    return status;
+}
+
 /* The board's profile with NVML's enum `nvml`, or the code that says why there is none. */
 static int find_profile(struct ask *k, unsigned nvml, const struct profile **ret)
 {

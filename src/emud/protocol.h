@@ -1,15 +1,17 @@
 /* What the emulated library and the emulated driver say to each other.
  *
  * A Unix SOCK_SEQPACKET socket, one request in flight on each connection, one reply to each
- * request. Requests are of one fixed size; replies are a fixed head and at most EMU_DATA bytes. The
+ * request. Requests are 64 bytes and what of `text` is used; replies are a fixed head and at most
+ * EMU_DATA bytes. The
  * first eight bytes of both never change between versions, so that each side can tell the other
  * which version it speaks. The first request is EMU_HELLO. Integers are in the machine's order, as
  * both ends are on one machine.
  *
  * A call of NVML is its number in nvml_calls.def with the values of its parameters in their order:
  * a handle, a number, a structure of 8 bytes, a capacity (LEN; CNT before an ARR), a version word
- * (VER), and for what is only written 1 if the pointer is there. A text goes into `text`. The reply
- * carries what is written, in the order of the parameters; an array's length is `count`. */
+ * (VER), and for what is only written 1 if the pointer is there. A text or another structure goes
+ * into `text`, and so do the first EMU_INPUT bytes of each entry of what is written and read. The
+ * reply carries what is written, in the order of the parameters; an array's length is `count`. */
 #pragma once
 
 #include "nvml/calls.h"
@@ -18,8 +20,9 @@
 
 enum {
     EMU_MAGIC = 0x61746566, /* "feta" */
-    EMU_VERSION = 1,
-    EMU_TEXT = 128,
+    EMU_VERSION = 2,
+    EMU_TEXT = 2048,
+    EMU_INPUT = 8,
     EMU_DATA = 16384,
 };
 
@@ -67,24 +70,24 @@ struct emu_clock {
 };
 
 /* The arguments of EMU_FAULT. */
-#define EMU_FAULT_WHERE(gpu, gi, after) \
+#define EMU_FAULT_WHERE(gpu, gi, after)                                                            \
     ((uint64_t)(uint16_t)(gpu) | (uint64_t)(uint16_t)(gi) << 16 | (uint64_t)(after) << 32)
 
-/* EMU_WORK: arg0 ns the device is worked on from now (at most a tenth of a second), arg1 ns for which
- * it counts as worked on, arg2 1 under MPS, text what on. The reply is struct emu_neighbour, one for
- * each other process with work on the same GPU. */
+/* EMU_WORK: arg0 ns the device is worked on from now (at most a tenth of a second), arg1 ns for
+ * which it counts as worked on, arg2 1 under MPS, text what on. The reply is struct emu_neighbour,
+ * one for each other process with work on the same GPU. */
 enum { EMU_WORK_NAME = 32, EMU_NEIGHBOURS = 192 };
 
 struct emu_device {
     char uuid[64], board[32], profile[32]; /* profile: "" for a whole GPU */
     uint64_t total, free;                  /* bytes of memory */
     uint32_t gpu;
-    int32_t gi, ci;              /* -1: the whole GPU */
-    uint32_t sms, board_sms;     /* of the compute instance, of the GPU */
-    uint32_t slices, of_slices;  /* of memory; 1 of 1 for a whole GPU */
+    int32_t gi, ci;               /* -1: the whole GPU */
+    uint32_t sms, board_sms;      /* of the compute instance, of the GPU */
+    uint32_t slices, of_slices;   /* of memory; 1 of 1 for a whole GPU */
     uint32_t compute, of_compute; /* compute slices; compute 0 for a whole GPU */
-    uint32_t plain;              /* 1: smallest profile with so many compute slices, and all of it */
-    uint32_t mig, compute_mode;  /* 1: MIG mode is on; nvmlComputeMode_t */
+    uint32_t plain;             /* 1: smallest profile with so many compute slices, and all of it */
+    uint32_t mig, compute_mode; /* 1: MIG mode is on; nvmlComputeMode_t */
 };
 
 struct emu_neighbour {

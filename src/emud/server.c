@@ -136,6 +136,14 @@ int emud_nvmlDeviceRegisterEvents(struct ask *k)
     return NVML_SUCCESS;
 }
 
+/* The old layout is the beginning of the new one. */
+int emud_nvmlEventSetWait(struct ask *k)
+{
+    int status = emud_nvmlEventSetWait_v2(k);
+    k->answer->head.size = MIN(k->answer->head.size, (uint32_t)sizeof(nvmlEventData_v1_t));
+    return status;
+}
+
 /* Answers with the next event the set wants, NVML_ERROR_TIMEOUT if there is none yet. */
 int emud_nvmlEventSetWait_v2(struct ask *k)
 {
@@ -204,7 +212,8 @@ static void carry_out(struct server *s, struct client *c)
 {
     const struct emu_request *q = &c->request;
     int64_t now = trouble_now(s->trouble);
-    bool waits = q->call == NVML_CALL_nvmlEventSetWait_v2;
+    bool waits =
+        q->call == NVML_CALL_nvmlEventSetWait_v2 || q->call == NVML_CALL_nvmlEventSetWait;
     perform(s, c);
     if (waits && c->phase == PHASE_IDLE && s->answer.head.status == NVML_ERROR_TIMEOUT) {
         bool forever = q->arg[2] >= UINT32_MAX;
@@ -251,6 +260,7 @@ static void handle(struct server *s, struct client *c)
 static void receive(struct server *s, struct client *c)
 {
     struct emu_request q;
+    const ssize_t least = offsetof(struct emu_request, text);
     ssize_t n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -258,14 +268,15 @@ static void receive(struct server *s, struct client *c)
         drop(s, c);
         return;
     }
-    if (q.version != EMU_VERSION || n != sizeof q) {
+    if (q.version != EMU_VERSION || n < least || n > (ssize_t)sizeof q) {
         answer_start(&s->answer, &q, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
         send_answer(s, c, &s->answer);
         drop(s, c);
         return;
     }
+    memset((char *)&q + n, 0, MIN(sizeof q - (size_t)n, 128));
     q.text[EMU_TEXT - 1] = '\0';
-    c->request = q;
+    memcpy(&c->request, &q, MIN(sizeof q, (size_t)n + 128));
     handle(s, c);
 }
 

@@ -12,8 +12,8 @@
 enum { MOST = 32 };
 
 static struct {
-#define CALL(name, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
-#define ALIAS(name, as, ...)
+#define CALL(name, since, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
+#define ALIAS(name, since, as, ...)
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS
@@ -26,8 +26,8 @@ static void load(const char *path)
         (void)fprintf(stderr, "smi: %s\n", dlerror());
         exit(1);
     }
-#define CALL(name, fidelity, who, ...) *(void **)&n.name = dlsym(library, #name);
-#define ALIAS(name, as, ...)
+#define CALL(name, since, fidelity, who, ...) *(void **)&n.name = dlsym(library, #name);
+#define ALIAS(name, since, as, ...)
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS

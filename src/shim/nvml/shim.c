@@ -194,13 +194,14 @@ EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set)
 
 /* Waiting for events may last: it happens on the set's own connection and without the lock.
  * Not inlined: only the wait comes here, but a compiler would see calls with fewer arguments do. */
-static __attribute__((noinline)) nvmlReturn_t
-wait_on_set(int fd, const struct nvml_param *params, const uint64_t *args)
+static __attribute__((noinline)) nvmlReturn_t wait_on_set(int fd, unsigned call,
+                                                          const struct nvml_param *params,
+                                                          const uint64_t *args)
 {
     unsigned timeout = (unsigned)args[2];
     int broken = 0;
     wire_deadline(fd, timeout == UINT32_MAX ? 0 : timeout + wire_default_deadline());
-    return wire_call(fd, NVML_CALL_nvmlEventSetWait_v2, params, 3, args, &broken);
+    return wire_call(fd, call, params, 3, args, &broken);
 }
 
 static nvmlReturn_t call_on_set(int fd, unsigned call, const struct nvml_param *params, unsigned n,
@@ -209,6 +210,11 @@ static nvmlReturn_t call_on_set(int fd, unsigned call, const struct nvml_param *
     int broken = 0;
     wire_deadline(fd, wire_default_deadline());
     return wire_call(fd, call, params, n, args, &broken);
+}
+
+static int is_wait(unsigned call)
+{
+    return call == NVML_CALL_nvmlEventSetWait_v2 || call == NVML_CALL_nvmlEventSetWait;
 }
 
 /* The set among the arguments: 1 if there is one, 0 if the call takes none, -1 if it is stale. */
@@ -237,7 +243,7 @@ static nvmlReturn_t call_locked(unsigned call, const struct nvml_param *params, 
     int on_set = set_argument(params, n, args, &fd);
     if (on_set < 0)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (on_set > 0 && call == NVML_CALL_nvmlEventSetWait_v2) {
+    if (on_set > 0 && is_wait(call)) {
         *ret_wait_fd = fd;
         return NVML_SUCCESS;
     }
@@ -258,7 +264,7 @@ static nvmlReturn_t call_driver(unsigned call, const struct nvml_param *params, 
     lock();
     nvmlReturn_t status = call_locked(call, params, n, args, &wait_fd);
     unlock();
-    return wait_fd >= 0 ? wait_on_set(wait_fd, params, args) : status;
+    return wait_fd >= 0 ? wait_on_set(wait_fd, call, params, args) : status;
 }
 
 /* The bodies of all other functions. LOCAL ones are above. */
@@ -274,6 +280,6 @@ static nvmlReturn_t call_driver(unsigned call, const struct nvml_param *params, 
 #define BODY_CONSTANT(name, ...) BODY(name, NVML_CALL_##name, __VA_ARGS__)
 #define BODY_NONE(name, ...) BODY(name, NVML_CALL_##name, __VA_ARGS__)
 #define BODY_LOCAL(name, ...)
-#define CALL(name, fidelity, who, ...) BODY_##fidelity(name, __VA_ARGS__)
-#define ALIAS(name, as, ...) BODY(name, NVML_CALL_##as, __VA_ARGS__)
+#define CALL(name, since, fidelity, who, ...) BODY_##fidelity(name, __VA_ARGS__)
+#define ALIAS(name, since, as, ...) BODY(name, NVML_CALL_##as, __VA_ARGS__)
 #include "nvml/nvml_calls.def"

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,8 +22,8 @@
 /* The whole ABI as function pointers. */
 static struct {
     void *handle;
-#define CALL(name, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
-#define ALIAS(name, as, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
+#define CALL(name, since, fidelity, who, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
+#define ALIAS(name, since, as, ...) nvmlReturn_t (*name)(NVML_DECLS(__VA_ARGS__));
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS
@@ -35,8 +36,10 @@ static inline bool load(void)
 {
     n.handle = dlopen(SHIM_PATH, RTLD_NOW | RTLD_LOCAL);
     bool all = n.handle != NULL;
-#define CALL(name, fidelity, who, ...) all = all && (*(void **)&n.name = dlsym(n.handle, #name));
-#define ALIAS(name, as, ...) all = all && (*(void **)&n.name = dlsym(n.handle, #name));
+#define CALL(name, since, fidelity, who, ...) \
+    all = all && (*(void **)&n.name = dlsym(n.handle, #name));
+#define ALIAS(name, since, as, ...) \
+    all = all && (*(void **)&n.name = dlsym(n.handle, #name));
 #include "nvml/nvml_calls.def"
 #undef CALL
 #undef ALIAS

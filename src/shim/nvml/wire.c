@@ -2,18 +2,16 @@
  * room for, so that even a broken driver cannot make the library write elsewhere. */
 #include "shim/nvml/wire.h"
 
-#include "base/macro.h"
-
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { WIRE_OUTS = 512, WIRE_LIST = 16 }; /* bytes of written parameters; most entries of an LST */
+enum { WIRE_LIST = 16 }; /* most entries of an LST */
 
 void wire_deadline(int fd, int64_t ms)
 {
@@ -29,45 +27,47 @@ int64_t wire_default_deadline(void)
     return ms > 0 ? ms : EMU_DEADLINE_MS;
 }
 
-/* Receives one reply whose data goes to `data`; how many bytes of data came, -1 on failure. */
-static ssize_t receive(int fd, struct emu_reply *head, void *data, size_t room)
-{
-    struct iovec parts[] = {{head, sizeof *head}, {data, room}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t n;
-    do
-        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -1;
-    errno = ECONNRESET;
-    if ((size_t)n < sizeof *head || (message.msg_flags & MSG_TRUNC) || head->magic != EMU_MAGIC ||
-        head->size != (size_t)n - sizeof *head)
-        return -1;
-    return n - (ssize_t)sizeof *head;
-}
+/* What a call is answered with. */
+struct frame {
+    struct emu_reply head;
+    char data[EMU_DATA];
+};
 
-static ssize_t exchange(int fd, struct emu_request *q, struct emu_reply *head, void *data,
-                        size_t room)
+/* Sends a request of which `text` bytes of text are used, and receives its reply. False, with
+ * errno, when the connection is of no more use. */
+static int exchange(int fd, struct emu_request *q, size_t text, struct frame *f)
 {
     q->magic = EMU_MAGIC;
     q->version = EMU_VERSION;
+    size_t size = offsetof(struct emu_request, text) + text;
     ssize_t n;
     do
-        n = send(fd, q, sizeof *q, MSG_NOSIGNAL);
+        n = send(fd, q, size, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof *q ? receive(fd, head, data, room) : -1;
+    if (n != (ssize_t)size)
+        return 0;
+    do
+        n = recv(fd, f, sizeof *f, MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return 0;
+    errno = ECONNRESET;
+    return (size_t)n >= sizeof f->head && (size_t)n <= sizeof *f && f->head.magic == EMU_MAGIC &&
+           f->head.size == (size_t)n - sizeof f->head;
 }
 
 static nvmlReturn_t greet(int fd, uint64_t kind)
 {
-    struct emu_request q = {.call = EMU_HELLO, .arg = {kind, NVML_CALL_N}};
-    struct emu_reply reply;
-    char none;
-    if (exchange(fd, &q, &reply, &none, 0) < 0)
+    struct emu_request q;
+    struct frame f;
+    memset(&q, 0, offsetof(struct emu_request, text));
+    q.call = EMU_HELLO;
+    q.arg[0] = kind;
+    q.arg[1] = NVML_CALL_N;
+    if (!exchange(fd, &q, 0, &f))
         return NVML_ERROR_DRIVER_NOT_LOADED;
-    return reply.version == EMU_VERSION ? (nvmlReturn_t)reply.status
-                                        : NVML_ERROR_LIB_RM_VERSION_MISMATCH;
+    return f.head.version == EMU_VERSION ? (nvmlReturn_t)f.head.status
+                                         : NVML_ERROR_LIB_RM_VERSION_MISMATCH;
 }
 
 nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd)
@@ -93,119 +93,195 @@ nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd)
     return status;
 }
 
-/* Where a call's array goes; data of all other parameters goes to a buffer first. */
-struct landing {
-    void *array;
-    size_t room;
-    unsigned *count;
+/* A call's arguments and what its row says of them. */
+struct call {
+    const struct nvml_param *params;
+    unsigned n;
+    const uint64_t *args;
 };
 
-static int is_array(unsigned kind)
+static void *pointer(const struct call *c, unsigned i)
 {
-    return kind == NVML_KIND_ARR || kind == NVML_KIND_LST || kind == NVML_KIND_LSN;
+    return (void *)(uintptr_t)c->args[i];
 }
 
-static int is_written(unsigned kind)
+static int may_be_null(unsigned kind)
 {
-    return kind == NVML_KIND_OUT || kind == NVML_KIND_BUF || kind == NVML_KIND_VER ||
-           kind == NVML_KIND_CNT;
+    return kind == NVML_KIND_ARR || kind == NVML_KIND_LSN;
 }
 
-/* Turns one argument into its number on the wire; false for a null pointer that must not be. */
-static int pack(struct emu_request *q, unsigned i, unsigned kind, uint64_t value)
+static int is_pointer(unsigned kind)
 {
-    const void *p = (const void *)(uintptr_t)value;
-    q->arg[i] = value;
-    if (kind == NVML_KIND_STR) {
-        if (!p || strlen(p) >= sizeof q->text)
-            return 0;
-        memcpy(q->text, p, strlen(p) + 1);
+    return kind >= NVML_KIND_STR && kind != NVML_KIND_LEN;
+}
+
+/* Puts the first bytes of each entry of an IOA into the text; -1 if that is too much. */
+static ssize_t pack_entries(const struct call *c, unsigned i, char *text)
+{
+    int64_t count = (int32_t)c->args[i - 1];
+    const char *entry = pointer(c, i);
+    if (count <= 0 || count >= EMU_TEXT / EMU_INPUT)
+        return -1;
+    for (int64_t k = 0; k < count; k++)
+        memcpy(text + k * EMU_INPUT, entry + k * c->params[i].size, EMU_INPUT);
+    return (ssize_t)count * EMU_INPUT;
+}
+
+/* Puts what a pointer brings along into the request; how much of its text that is, -1 if it cannot
+ * be. */
+static ssize_t pack_pointer(const struct call *c, unsigned i, struct emu_request *q)
+{
+    const void *p = pointer(c, i);
+    unsigned kind = c->params[i].kind;
+    q->arg[i] = p != NULL;
+    if (!p)
+        return may_be_null(kind) ? 0 : -1;
+    if (kind == NVML_KIND_IOA)
+        return pack_entries(c, i, q->text);
+    if (kind == NVML_KIND_PLC || kind == NVML_KIND_VER) {
         q->arg[i] = 0;
-    } else if (kind == NVML_KIND_PLC || kind == NVML_KIND_VER) {
-        q->arg[i] = 0;
-        if (p)
-            memcpy(&q->arg[i], p, kind == NVML_KIND_PLC ? 8 : 4);
-    } else if (is_written(kind) || is_array(kind)) {
-        q->arg[i] = p != NULL;
+        memcpy(&q->arg[i], p, kind == NVML_KIND_PLC ? 8 : 4);
+    } else if (kind == NVML_KIND_STR || kind == NVML_KIND_INS) {
+        size_t size = kind == NVML_KIND_STR ? strnlen(p, EMU_TEXT) + 1 : c->params[i].size;
+        if (size > EMU_TEXT)
+            return -1;
+        memcpy(q->text, p, size);
+        return (ssize_t)size;
     }
-    return p || !(is_written(kind) || kind == NVML_KIND_PLC || kind == NVML_KIND_LST);
+    return 0;
 }
 
-/* Finds the array and the count among the parameters. An ARR's capacity is *count, which goes on
- * the wire; elsewhere *count is output only and whatever is in it is ignored. */
-static struct landing find_array(struct emu_request *q, const struct nvml_param *params, unsigned n,
-                                 const uint64_t *args)
+/* Turns the arguments into a request, filled as far as it is sent; how much text, -1 if something
+ * is null or too long. */
+static ssize_t pack(const struct call *c, struct emu_request *q)
 {
-    struct landing l = {0};
-    unsigned element = 0, kind = NVML_KIND_NONE, count_at = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (params[i].kind == NVML_KIND_CNT) {
+    ssize_t text = 0;
+    int64_t count_at = -1, arrays = 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        unsigned kind = c->params[i].kind;
+        q->arg[i] = c->args[i];
+        ssize_t more = is_pointer(kind) ? pack_pointer(c, i, q) : 0;
+        if (more < 0)
+            return -1;
+        text += more;
+        arrays += kind == NVML_KIND_ARR && pointer(c, i);
+        if (kind == NVML_KIND_CNT)
             count_at = i;
-            l.count = (unsigned *)(uintptr_t)args[i];
-        } else if (is_array(params[i].kind)) {
-            l.array = (void *)(uintptr_t)args[i];
-            element = params[i].size;
-            kind = params[i].kind;
-        }
     }
-    if (kind == NVML_KIND_ARR) {
-        q->arg[count_at] = l.array ? *l.count : 0;
-        l.room = MIN(q->arg[count_at] * element, (uint64_t)EMU_DATA);
-    } else if (l.array) {
-        l.room = (size_t)WIRE_LIST * element;
+    /* An array's capacity is its count; of the others the count is output only. */
+    if (count_at >= 0)
+        q->arg[count_at] = arrays ? *(unsigned *)pointer(c, (unsigned)count_at) : 0;
+    return text;
+}
+
+/* How many bytes of `size` go to parameter `i`, at most its room; SIZE_MAX if they do not fit. */
+static size_t share(const struct call *c, unsigned i, uint64_t capacity, const struct frame *f,
+                    const char *data, size_t size)
+{
+    size_t want = c->params[i].size;
+    uint64_t room = want;
+    switch ((enum nvml_kind)c->params[i].kind) {
+    case NVML_KIND_OUT:
+        break;
+    case NVML_KIND_VER:
+        room = want = *(unsigned *)pointer(c, i) & 0xffffff;
+        break;
+    case NVML_KIND_BUF:
+        want = strnlen(data, size) + 1;
+        room = c->args[i + 1];
+        break;
+    case NVML_KIND_TXT:
+        want = strnlen(data, size) + 1;
+        room = NVML_TEXT_ROOM;
+        break;
+    case NVML_KIND_RAW:
+        want = size;
+        room = c->args[i + 1];
+        break;
+    case NVML_KIND_SET:
+    case NVML_KIND_IOA:
+        room *= c->args[i - 1];
+        want = size;
+        break;
+    case NVML_KIND_ARR:
+        room *= capacity;
+        want *= f->head.count;
+        break;
+    case NVML_KIND_LST:
+    case NVML_KIND_LSN:
+        room *= WIRE_LIST;
+        want *= f->head.count;
+        break;
+    case NVML_KIND_NONE:
+    case NVML_KIND_DEV:
+    case NVML_KIND_GIN:
+    case NVML_KIND_CIN:
+    case NVML_KIND_EVS:
+    case NVML_KIND_NUM:
+    case NVML_KIND_STR:
+    case NVML_KIND_PLC:
+    case NVML_KIND_LEN:
+    case NVML_KIND_CNT:
+    case NVML_KIND_INS:
+        return 0;
     }
-    return l;
+    return want > room || want > size ? SIZE_MAX : want;
 }
 
 /* Hands the received bytes to the pointers, in order; false if they are not what was asked for. */
-static int unpack(const struct nvml_param *params, unsigned n, const uint64_t *args,
-                  const char *data, size_t size)
+static int unpack(const struct call *c, const struct emu_request *q, const struct frame *f)
 {
-    for (unsigned i = 0; i < n; i++) {
-        void *p = (void *)(uintptr_t)args[i];
-        size_t want = params[i].size;
-        if (params[i].kind == NVML_KIND_VER)
-            want = *(unsigned *)p & 0xffffff;
-        else if (params[i].kind == NVML_KIND_BUF)
-            want = strnlen(data, size) + 1;
-        else if (params[i].kind != NVML_KIND_OUT)
-            continue;
-        if (want > size || (params[i].kind == NVML_KIND_BUF && want > args[i + 1]))
+    const char *data = f->data;
+    size_t size = f->head.size;
+    uint64_t capacity = 0;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->params[i].kind == NVML_KIND_CNT)
+            capacity = q->arg[i];
+    for (unsigned i = 0; i < c->n && size > 0; i++) {
+        void *p = is_pointer(c->params[i].kind) ? pointer(c, i) : NULL;
+        size_t bytes = p ? share(c, i, capacity, f, data, size) : 0;
+        if (bytes == SIZE_MAX)
             return 0;
-        memcpy(p, data, want);
-        data += want;
-        size -= want;
+        if (bytes > 0)
+            memcpy(p, data, bytes);
+        data += bytes;
+        size -= bytes;
     }
     return size == 0;
 }
 
 /* Hands a reply to the caller's pointers. */
-static nvmlReturn_t deliver(const struct emu_reply *reply, const struct landing *l,
-                            const struct nvml_param *params, unsigned n, const uint64_t *args,
-                            const char *outs)
+static nvmlReturn_t deliver(const struct call *c, const struct emu_request *q,
+                            const struct frame *f)
 {
-    nvmlReturn_t status = (nvmlReturn_t)reply->status;
-    if (l->count && (status == NVML_SUCCESS || status == NVML_ERROR_INSUFFICIENT_SIZE))
-        *l->count = reply->count;
-    if (!l->count && reply->size > 0 && !unpack(params, n, args, outs, reply->size))
+    nvmlReturn_t status = (nvmlReturn_t)f->head.status;
+    if (f->head.size > 0 && !unpack(c, q, f))
         return NVML_ERROR_UNKNOWN;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->params[i].kind == NVML_KIND_CNT &&
+            (status == NVML_SUCCESS || status == NVML_ERROR_INSUFFICIENT_SIZE))
+            *(unsigned *)pointer(c, i) = f->head.count;
     return status;
 }
 
 nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, unsigned n,
                        const uint64_t *args, int *ret_broken)
 {
-    struct emu_request q = {.call = (uint16_t)call};
-    struct emu_reply reply;
-    char outs[WIRE_OUTS];
-    for (unsigned i = 0; i < n; i++)
-        if (!pack(&q, i, params[i].kind, args[i]))
-            return NVML_ERROR_INVALID_ARGUMENT;
-    struct landing l = find_array(&q, params, n, args);
-    ssize_t size = exchange(fd, &q, &reply, l.count ? l.array : outs, l.count ? l.room : WIRE_OUTS);
-    if (size < 0 || reply.call != call || reply.version != EMU_VERSION) {
+    const struct call c = {params, n, args};
+    struct emu_request q;
+    struct frame f;
+    memset(&q, 0, offsetof(struct emu_request, text));
+    q.call = (uint16_t)call;
+    ssize_t text = pack(&c, &q);
+    if (text < 0)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    if (!exchange(fd, &q, (size_t)text, &f)) {
         *ret_broken = 1;
-        return size < 0 && errno == EAGAIN ? NVML_ERROR_TIMEOUT : NVML_ERROR_DRIVER_NOT_LOADED;
+        return errno == EAGAIN ? NVML_ERROR_TIMEOUT : NVML_ERROR_DRIVER_NOT_LOADED;
     }
-    return deliver(&reply, &l, params, n, args, outs);
+    if (f.head.call != call || f.head.version != EMU_VERSION) {
+        *ret_broken = 1;
+        return NVML_ERROR_DRIVER_NOT_LOADED;
+    }
+    return deliver(&c, &q, &f);
 }
