@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import sanitized  # noqa: E402 the path above
+
 PARSER = argparse.ArgumentParser()
 PARSER.add_argument("--build", default="build")
 PARSER.add_argument("--record", action="store_true")
@@ -61,7 +64,7 @@ def lacks(needs):
     return None
 
 
-def run(machine, steps):
+def run(machine, steps, needs):
     """[(lines, status)] of each step."""
     with tempfile.TemporaryDirectory(prefix="fetta-cli.") as folder:
         script = folder + "/script"
@@ -73,6 +76,8 @@ def run(machine, steps):
         env.update(PATH=f"{BUILD}/src/cli:{BUILD}/src/emud:{PEERS}/usr/lib/nvidia/current:{env['PATH']}", PEERS=PEERS, AS_USER=AS_USER,
                    LC_ALL="C.UTF-8", TZ="UTC", NO_COLOR="1", COLUMNS="100", WORK=folder,
                    UNIQUE=str(os.getpid()))
+        if needs:
+            env.update(sanitized.environment(BUILD + "/src/shim/nvml/libnvidia-ml.so.1"))
         done = subprocess.run(["fetta", "emulate", *machine, "--", "bash", script], env=env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     found = []
@@ -95,7 +100,7 @@ def lines_match(want, got):
 
 def record(path):
     machine, steps, needs = read(path)
-    found, _, _ = run(machine, steps)
+    found, _, _ = run(machine, steps, needs)
     print("machine:", *machine)
     if needs:
         print("needs:", *needs)
@@ -115,12 +120,12 @@ def main():
     without = {path: lacks(needs) for path, _, _, needs in plan}
     print(f"1..{sum(1 if without[path] else len(steps) for path, _, steps, _ in plan)}", flush=True)
     number = failed = 0
-    for path, machine, steps, _ in plan:
+    for path, machine, steps, needs in plan:
         if without[path]:
             number += 1
             print(f"ok {number} - {os.path.basename(path)} # SKIP {without[path]}", flush=True)
             continue
-        found, status, said = run(machine, steps)
+        found, status, said = run(machine, steps, needs)
         for at, (command, want, wanted) in enumerate(steps):
             number += 1
             lines, exit_ = found[at] if at < len(found) else (["(never came to this)", *said.splitlines()[-5:], f"(exit status {status})"], -1)

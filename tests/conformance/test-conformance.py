@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import sanitized  # noqa: E402 the path above
+
 PARSER = argparse.ArgumentParser()
 PARSER.add_argument("--build", default="build")
 BUILD = os.path.abspath(PARSER.parse_args().build)
@@ -50,7 +53,7 @@ def layout(env):
 
 
 def on(machine, folder):
-    env = {**os.environ, "FETTA_EMU_SOCKET": folder + "/emu.sock"}
+    env = {**os.environ, "FETTA_EMU_SOCKET": folder + "/emu.sock", **sanitized.environment(LIBRARY)}
     r, w = os.pipe()
     with subprocess.Popen([EMUD, machine, "--socket", folder + "/emu.sock", "--root-uid", str(os.getuid()), "--ready-fd", str(w)],
                           pass_fds=[w]) as emud:
