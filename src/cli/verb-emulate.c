@@ -5,6 +5,7 @@
 #include "cli/get.h"
 #include "cli/grant.h"
 #include "cli/helper.h"
+#include "cli/namespace.h"
 #include "cli/place.h"
 
 #include "base/fd.h"
@@ -27,7 +28,7 @@ enum { NOBODY = -2, START_MS = 30000, STOP_MS = 5000, QUIET_MS = 3000, FAILURES_
 struct emulation {
     struct cli *c;
     const char *machine, *mig;
-    bool as_user;
+    bool as_user, files;
     struct place place;
     char root[16], daemon_root[16], life[16];
     char **env; /* of the helpers and the command */
@@ -47,8 +48,11 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
      * is. */
     args_add(&a, (struct args_option){"mig", 0, ARGS_TEXT, &m->mig, "on|off",
                                       "MIG mode at power-on (on)"});
+    args_add(&a, (struct args_option){"files", 0, ARGS_FLAG, &m->files, NULL,
+                                      "with /dev/nvidia*, /proc and /sys, for it alone (root)"});
     args_add(&a, (struct args_option){"as-user", 0, ARGS_FLAG, &m->as_user, NULL,
                                       "be an ordinary user of it, not its root"});
+    struct args b = a;
     int r = args_parse(&a, c, argc, argv, ret_first, err);
     if (r)
         return r;
@@ -56,7 +60,6 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
         return error_set(err, ERROR_INVALID, "which machine? fetta emulate list shows them");
     m->machine = argv[*ret_first];
     end = *ret_first;
-    struct args b = {.command = true, .n = 2, .options = {a.options[0], a.options[1]}};
     int more;
     r = args_parse(&b, c, argc - end, argv + end, &more, err);
     *ret_first = end + more;
@@ -101,6 +104,16 @@ static bool make_env(struct emulation *m)
     return m->env;
 }
 
+/* An option more for the emulated driver. */
+static void driver_option(struct emulation *m, const char *name, const char *value)
+{
+    int n = m->driver.ready_at + 1;
+    while (m->driver.argv[n])
+        n++;
+    m->driver.argv[n] = name;
+    m->driver.argv[n + 1] = value;
+}
+
 static void make_helpers(struct emulation *m)
 {
     const struct place *p = &m->place;
@@ -119,6 +132,8 @@ static void make_helpers(struct emulation *m)
                                 .pidfd = -1,
                                 .ready_fd = -1,
                                 .again = TIME_NEVER};
+    if (m->files)
+        driver_option(m, "--files", p->files);
     m->daemon =
         (struct helper){.name = "fettad",
                         .argv = {p->fettad, "--config", p->config, "--state", p->state, "--socket",
@@ -285,6 +300,8 @@ static void tear_down(struct emulation *m)
     wait_for_leases(m);
     helper_stop(&m->daemon, STOP_MS);
     helper_stop(&m->driver, STOP_MS);
+    if (m->files)
+        namespace_leave(m->place.files);
     if (m->place.dir[0])
         place_remove(m->place.dir);
     if (m->cleaner > 0)
@@ -310,8 +327,12 @@ static int run(struct emulation *m, char **command)
             r = error_set(&err, ERROR_NO_MEMORY, "no memory left to start a machine");
         make_helpers(m);
     }
+    if (r == 0 && m->files)
+        r = namespace_enter(m->place.files, &err);
     if (r == 0)
         r = bring_up(m, &m->driver, &err);
+    if (r == 0 && m->files)
+        r = namespace_cover(m->place.files, &err);
     if (r == 0)
         r = bring_up(m, &m->daemon, &err);
     if (r == 0 && spawn_start_with(&m->s, command, m->env, on_parent_death, NULL, &err) < 0) {

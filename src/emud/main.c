@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "files/tree.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 enum { SLOW_MAX = 64 };
 
 struct arguments {
-    const char *machine, *socket, *driver, *plan, *kmsg;
+    const char *machine, *socket, *driver, *plan, *kmsg, *files;
     bool mig;
     uint32_t root;
     int ready_fd;
@@ -42,6 +43,7 @@ static const char usage[] =
     "  --root-uid UID          this user too may change the machine\n"
     "  --latency board|off     operations take the time they take on such boards (off)\n"
     "  --latency CALL=MS       every call of this NVML function takes MS; may be repeated\n"
+    "  --files DIR             keeps the machine's device nodes, /proc and /sys there (root)\n"
     "  --clock real|virtual|xN the clock of the machine: virtual jumps over waiting (real)\n"
     "  --plan FILE             a fault plan as fetta emulate makes it\n"
     "  --kmsg FILE             the kernel log, to which XIDs are appended\n"
@@ -89,7 +91,7 @@ static int parse_latency(const char *text, struct arguments *a, struct error *er
 }
 
 enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER,
-       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED };
+       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED, OPT_FILES };
 
 static int take_option(struct arguments *a, int option, struct error *err)
 {
@@ -106,6 +108,9 @@ static int take_option(struct arguments *a, int option, struct error *err)
         return 0;
     case OPT_DRIVER:
         a->driver = optarg;
+        return 0;
+    case OPT_FILES:
+        a->files = optarg;
         return 0;
     case OPT_ROOT:
         return parse_u32(optarg, "--root-uid", &a->root, err);
@@ -137,6 +142,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
     static const struct option options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
                                             {"mig", required_argument, NULL, OPT_MIG},
                                             {"driver", required_argument, NULL, OPT_DRIVER},
+                                            {"files", required_argument, NULL, OPT_FILES},
                                             {"root-uid", required_argument, NULL, OPT_ROOT},
                                             {"latency", required_argument, NULL, OPT_LATENCY},
                                             {"clock", required_argument, NULL, OPT_CLOCK},
@@ -170,8 +176,11 @@ static int serve(const struct arguments *a, struct box *box, struct error *err)
         (void)faults_add(&t->faults, &a->slow[i], trouble_now(t));
     server_raise_limits();
     struct server_options o = {.path = a->socket, .ready_fd = a->ready_fd};
+    if (result == 0 && a->files)
+        result = tree_new(a->files, &box->m, &o.files, err);
     if (result == 0)
         result = server_run(&o, t, err);
+    o.files = tree_free(o.files);
     t->log = fd_close(t->log);
     return result;
 }

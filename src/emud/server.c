@@ -56,6 +56,8 @@ struct server {
     struct trouble *trouble;
     struct box *box; /* of trouble */
     const char *path;
+    struct tree *files; /* NULL for none */
+    uint64_t followed;  /* events that the files show */
     int epoll, listener, signals;
     int64_t next; /* the next instant at which something goes on by itself */
     int64_t back; /* > 0: the driver is unloaded until then */
@@ -108,8 +110,20 @@ static void bury(struct server *s)
     }
 }
 
+/* Shows in the files what a call has changed, before anybody is told that it did. */
+static void follow(struct server *s)
+{
+    struct error err;
+    if (!s->files || s->followed == s->box->event_n)
+        return;
+    s->followed = s->box->event_n;
+    if (tree_follow(s->files, &s->box->m, &err) < 0)
+        log_warn("%s", err.text);
+}
+
 static void send_answer(struct server *s, struct client *c, struct answer *a)
 {
+    follow(s);
     set_phase(s, c, PHASE_IDLE, 0);
     a->head.size = a->head.status == 0 || a->head.call == NVML_CALL_nvmlDeviceSetMigMode
                        ? a->head.size
@@ -496,6 +510,8 @@ int server_run(const struct server_options *o, struct trouble *t, struct error *
     s->trouble = t;
     s->box = t->box;
     s->path = o->path;
+    s->files = o->files;
+    s->followed = s->box->event_n;
     s->epoll = s->signals = s->listener = -1;
     int result = set_up(s, err);
     if (result == 0) {

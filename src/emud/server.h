@@ -3,9 +3,11 @@
 
 #include "base/error.h"
 #include "emud/trouble.h"
+#include "files/tree.h"
 
 struct server_options {
     const char *path; /* of the socket */
+    struct tree *files; /* kept as the machine is; NULL for none */
     int ready_fd;     /* gets "READY=1\n" once clients can connect; -1 for none */
 };
 

@@ -316,5 +316,5 @@ enum box_status box_gi_capacity(const struct box *b, unsigned gpu, unsigned id, 
 
 unsigned box_cap_minor(unsigned gpu_minor, unsigned gi, int ci)
 {
-    return 3 + 135 * gpu_minor + 9 * gi + (ci == BOX_ANY ? 0 : 1 + (unsigned)ci);
+    return machine_cap_minor(gpu_minor, gi, ci);
 }

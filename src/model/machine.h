@@ -94,3 +94,10 @@ struct machine_gpu *machine_find_gpu(struct machine *m, const char *uuid);
 
 /* The GI with this id on a GPU, NULL if there is none. */
 struct machine_gi *machine_find_gi(struct machine_gpu *g, unsigned id);
+
+/* Minor of the node in /dev/nvidia-caps of a GI (ci = -1) or CI, by NVIDIA's static table: 135 per
+ * GPU and 9 per GI, behind three of general use. `minor` is that of /dev/nvidiaN, below 32. */
+static inline unsigned machine_cap_minor(unsigned minor, unsigned gi, int ci)
+{
+    return 3 + 135 * minor + 9 * gi + (ci < 0 ? 0 : 1 + (unsigned)ci);
+}
