@@ -185,12 +185,18 @@ static void hint_smaller(struct call *c, const struct board *chosen_on, unsigned
 static int no_such_need(struct daemon *d, const struct body *b, struct error *err)
 {
     double largest = 0;
+    bool incomplete = false;
     char part[64] = "";
     for (unsigned i = 0; i < world_board_n(d->world); i++) {
         const struct board *board = world_board(d->world, i);
         for (unsigned k = 0; k < board->profile_n; k++)
             largest = MAX(largest, board->profiles[k].mib / 1024.0);
+        incomplete = incomplete || (board->profile_n > 0 && !board->complete);
     }
+    if (largest == 0 && incomplete)
+        return error_set(err, ERROR_NEVER,
+                         "the figures of the boards of this machine are incomplete, so none is cut "
+                         "into slices; ask for whole GPUs with --gpus 1");
     if (largest == 0)
         return error_set(err, ERROR_NEVER,
                          "no GPU of this machine can be cut into slices (no MIG), whatever the "

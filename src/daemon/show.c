@@ -360,7 +360,7 @@ static json_t *show_free(const struct board *b, const struct gpu *g)
     char name[BOARD_PROFILE_NAME];
     bool usable = g->present && g->managed && !g->drained && g->health == MACHINE_OK &&
                   !g->whole_lease;
-    bool sliced = usable && g->pool != POOL_WHOLE && g->mig != MACHINE_MIG_NONE;
+    bool sliced = usable && g->pool != POOL_WHOLE && g->mig != MACHINE_MIG_NONE && b->complete;
     struct layout l = hard_layout(b, g);
     for (unsigned i = 0; i < b->profile_n; i++)
         set(o, board_profile_name(b, &b->profiles[i], name),

@@ -21,6 +21,7 @@ static const char *const sentences[REASON_N] = {
     [REASON_LOST] = "not answering",
     [REASON_NO_PROFILE] = "its board has no such slice",
     [REASON_NO_MIG] = "its board has no MIG; whole GPUs only",
+    [REASON_INCOMPLETE] = "the figures of its board are incomplete; whole GPUs only",
     [REASON_OTHER_GPU] = "not the GPU asked for",
     [REASON_RESERVED] = "kept for a request that waits before this one",
     [REASON_PART] = "has room, but not enough is free for all that was asked for",

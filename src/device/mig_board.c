@@ -73,7 +73,8 @@ static bool placements(struct mig *m, nvmlDevice_t d, struct profile *p)
     return true;
 }
 
-/* Completes a profile from the table's profile of the same id, NULL if there is none. */
+/* Completes a profile from the table's profile of the same id, NULL if there is none. False: what
+ * it is, or where it may stand, is still not known. */
 static bool complete_profile(struct profile *p, const struct profile *known, bool placed)
 {
     if (known) {
@@ -84,7 +85,7 @@ static bool complete_profile(struct profile *p, const struct profile *known, boo
         p->size = known->size;
         p->starts = known->starts;
     }
-    return placed || known;
+    return (placed || known) && p->mib > 0 && p->sms > 0 && p->ce > 0;
 }
 
 /* Fills the board's profiles from the driver; how many it told. */

@@ -24,6 +24,7 @@ const char *explain_reason_name(enum reason r)
         [REASON_LOST] = "lost",
         [REASON_NO_PROFILE] = "no-profile",
         [REASON_NO_MIG] = "no-mig",
+        [REASON_INCOMPLETE] = "incomplete",
         [REASON_OTHER_GPU] = "other-gpu",
         [REASON_RESERVED] = "reserved",
         [REASON_PART] = "part",
@@ -52,7 +53,9 @@ static enum reason standing_reason(const struct draft *d, const struct gpu *g,
     const struct board *b = draft_board(d, g);
     if (row != CHOOSE_WHOLE && g->mig == MACHINE_MIG_NONE)
         return REASON_NO_MIG;
-    if (row != CHOOSE_WHOLE && (!b || row >= b->profile_n || !b->complete))
+    if (row != CHOOSE_WHOLE && b && !b->complete)
+        return REASON_INCOMPLETE;
+    if (row != CHOOSE_WHOLE && (!b || row >= b->profile_n))
         return REASON_NO_PROFILE;
     if (g->pool == (row == CHOOSE_WHOLE ? POOL_SLICED : POOL_WHOLE))
         return REASON_POOL;

@@ -20,6 +20,7 @@ enum reason {
     REASON_LOST,         /* not present or not answering */
     REASON_NO_PROFILE,   /* the board has no such profile */
     REASON_NO_MIG,
+    REASON_INCOMPLETE,   /* figures of its board are not known, so it is not cut */
     REASON_OTHER_GPU,    /* --on names another */
     REASON_RESERVED,     /* kept for a request that waits before this one */
     REASON_PART,         /* has room, but all GPUs together not for all that was asked for */
