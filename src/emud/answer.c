@@ -135,7 +135,8 @@ static int perform(struct ask *k)
     }
     if (!calls[call].body)
         return NVML_ERROR_NOT_SUPPORTED;
-    if (calls[call].who == NVML_ROOT && !box_privileged(k->box, k->session))
+    if ((calls[call].who == NVML_ROOT && !box_privileged(k->box, k->session)) ||
+        (calls[call].who == NVML_CONFIG && !box_may_partition(k->box, k->session)))
         return NVML_ERROR_NO_PERMISSION;
     return calls[call].body(k);
 }

@@ -1,5 +1,6 @@
-/* The bodies of the calls about the system, the GPUs and their processes. */
-#include "emud/answer.h"
+/* The bodies of the calls about the system and about which GPUs there are: what others begin
+ * with. */
+#include "emud/calls.h"
 
 #include "base/fd.h"
 
@@ -7,16 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static const struct machine_gpu *gpu_of(const struct ask *k)
-{
-    return &k->box->m.gpus[k->at.gpu];
-}
-
-static bool is_mig(const struct ask *k)
-{
-    return k->at.ci != BOX_ANY;
-}
 
 int emud_nvmlSystemGetDriverVersion(struct ask *k)
 {
@@ -53,6 +44,24 @@ int emud_nvmlSystemGetProcessName(struct ask *k)
     if (fd_read_file(path, 1 << 16, &text, &size, NULL) < 0 || size == 0)
         return NVML_ERROR_NOT_FOUND;
     return answer_text(k, 2, text);
+}
+
+/* S-class systems' units and cards that NVML knows of from long ago: there are none. */
+int emud_nvmlUnitGetCount(struct ask *k)
+{
+    return answer_number(k, 0);
+}
+
+int emud_nvmlSystemGetHicVersion(struct ask *k)
+{
+    k->answer->head.count = 0;
+    return NVML_SUCCESS;
+}
+
+/* GPUs that an administrator keeps the driver from using: none. */
+int emud_nvmlGetExcludedDeviceCount(struct ask *k)
+{
+    return answer_number(k, 0);
 }
 
 int emud_nvmlDeviceGetCount_v2(struct ask *k)
@@ -117,22 +126,22 @@ int emud_nvmlDeviceGetHandleByPciBusId_v2(struct ask *k)
 
 int emud_nvmlDeviceGetIndex(struct ask *k)
 {
-    return answer_number(k, is_mig(k) ? box_mig_index(k->box, k->at.gpu, k->at.gi, k->at.ci)
-                                      : gpu_of(k)->index);
+    return answer_number(k, calls_is_mig(k) ? box_mig_index(k->box, k->at.gpu, k->at.gi, k->at.ci)
+                                            : calls_gpu(k)->index);
 }
 
 int emud_nvmlDeviceGetUUID(struct ask *k)
 {
     const char *uuid =
-        is_mig(k) ? box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci)->uuid : gpu_of(k)->uuid;
+        calls_is_mig(k) ? box_ci(k->box, k->at.gpu, k->at.gi, k->at.ci)->uuid : calls_gpu(k)->uuid;
     return answer_text(k, 2, uuid);
 }
 
 /* "NVIDIA A100-SXM4-80GB MIG 1c.3g.40gb"; nvidia-smi cuts the profile out of it. */
 int emud_nvmlDeviceGetName(struct ask *k)
 {
-    const struct board *board = box_board(k->box, k->at.gpu);
-    if (!is_mig(k))
+    const struct board *board = calls_board(k);
+    if (!calls_is_mig(k))
         return answer_text(k, 2, board->product);
     const struct machine_gi *gi = box_gi(k->box, k->at.gpu, k->at.gi);
     const struct profile *p = &board->profiles[gi->profile];
@@ -149,17 +158,18 @@ int emud_nvmlDeviceGetName(struct ask *k)
 
 int emud_nvmlDeviceGetMinorNumber(struct ask *k)
 {
-    return is_mig(k) ? NVML_ERROR_NOT_SUPPORTED : answer_number(k, gpu_of(k)->minor);
+    return calls_is_mig(k) ? NVML_ERROR_NOT_SUPPORTED : answer_number(k, calls_gpu(k)->minor);
 }
 
 int emud_nvmlDeviceGetPciInfo_v3(struct ask *k)
 {
     struct pci p = {0};
-    (void)parse_pci(gpu_of(k)->pci, &p);
+    (void)parse_pci(calls_gpu(k)->pci, &p);
     nvmlPciInfo_t info = {.domain = p.domain,
                           .bus = p.bus,
                           .device = p.device,
-                          .pciDeviceId = box_board(k->box, k->at.gpu)->pci_id};
+                          .pciDeviceId = calls_board(k)->pci_id,
+                          .pciSubSystemId = calls_physical(k)->subsystem};
     (void)snprintf(info.busIdLegacy, sizeof info.busIdLegacy, "%04X:%02X:%02X.0", p.domain & 0xffff,
                    p.bus & 0xff, p.device & 0xff);
     (void)snprintf(info.busId, sizeof info.busId, "%08X:%02X:%02X.0", p.domain, p.bus, p.device);
@@ -185,14 +195,36 @@ int emud_nvmlDeviceGetPciInfo(struct ask *k)
     return status;
 }
 
-/* A GPU that shares the system's memory has none of its own to tell of (DGX Spark). */
+enum { CLASS_DISPLAY = 3, SUBCLASS_3D = 2 }; /* PCI's; in all published listings */
+
+int emud_nvmlDeviceGetPciInfoExt(struct ask *k)
+{
+    struct pci p = {0};
+    nvmlPciInfoExt_v1_t info = {.version = NVML_VERSION_WORD(nvmlPciInfoExt_v1_t, 1)};
+    if (calls_arg(k, 1) != info.version)
+        return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+    (void)parse_pci(calls_gpu(k)->pci, &p);
+    info.domain = p.domain;
+    info.bus = p.bus;
+    info.device = p.device;
+    info.pciDeviceId = calls_board(k)->pci_id;
+    info.pciSubSystemId = calls_physical(k)->subsystem;
+    info.baseClass = CLASS_DISPLAY;
+    info.subClass = SUBCLASS_3D;
+    (void)snprintf(info.busId, sizeof info.busId, "%08X:%02X:%02X.0", p.domain, p.bus, p.device);
+    return answer_put(k, &info, sizeof info);
+}
+
+/* A GPU that shares the system's memory has none of its own to tell of (DGX Spark). This layout
+ * counts what the driver reserves as used, the next one apart. */
 int emud_nvmlDeviceGetMemoryInfo(struct ask *k)
 {
     if (k->box->m.unified_memory)
         return NVML_ERROR_NOT_SUPPORTED;
     uint64_t total = 0, used = 0;
     box_memory(k->box, k->at.gpu, k->at.gi, &total, &used);
-    nvmlMemory_t memory = {.total = total, .free = total - used, .used = used};
+    used += box_reserved(k->box, k->at.gpu, k->at.gi);
+    nvmlMemory_t memory = {.total = total, .free = total - MIN(used, total), .used = used};
     return answer_put(k, &memory, sizeof memory);
 }
 
@@ -204,23 +236,25 @@ int emud_nvmlDeviceGetMemoryInfo_v2(struct ask *k)
         return NVML_ERROR_NOT_SUPPORTED;
     uint64_t total = 0, used = 0;
     box_memory(k->box, k->at.gpu, k->at.gi, &total, &used);
+    uint64_t reserved = box_reserved(k->box, k->at.gpu, k->at.gi);
     nvmlMemory_v2_t memory = {.version = NVML_VERSION_WORD(nvmlMemory_v2_t, 2),
                               .total = total,
-                              .free = total - used,
+                              .reserved = reserved,
+                              .free = total - MIN(used + reserved, total),
                               .used = used};
     return answer_put(k, &memory, sizeof memory);
 }
 
 int emud_nvmlDeviceGetCudaComputeCapability(struct ask *k)
 {
-    const struct board *board = box_board(k->box, k->at.gpu);
+    const struct board *board = calls_board(k);
     (void)answer_number(k, board->cc_major);
     return answer_number(k, board->cc_minor);
 }
 
 int emud_nvmlDeviceGetArchitecture(struct ask *k)
 {
-    const struct board *board = box_board(k->box, k->at.gpu);
+    const struct board *board = calls_board(k);
     if (board->cc_major < 8)
         return NVML_ERROR_NOT_SUPPORTED;
     unsigned minor_ada = board->cc_major == 8 && board->cc_minor == 9;
@@ -230,50 +264,12 @@ int emud_nvmlDeviceGetArchitecture(struct ask *k)
                                                    : NVML_DEVICE_ARCH_AMPERE);
 }
 
-/* An emulated driver stays loaded without clients, which is what persistence mode means. */
-int emud_nvmlDeviceGetPersistenceMode(struct ask *k)
-{
-    return is_mig(k) ? NVML_ERROR_NOT_SUPPORTED : answer_number(k, NVML_FEATURE_ENABLED);
-}
-
-enum { PROCESSES = EMU_DATA / sizeof(nvmlProcessInfo_t) };
-
-/* Lists processes if the caller has room for all of them; else says how many there are. */
-static int list_processes(struct ask *k, bool v1)
-{
-    struct box_process found[PROCESSES];
-    unsigned n = box_processes(k->box, k->at.gpu, k->at.gi, k->at.ci, found, PROCESSES);
-    k->answer->head.count = n;
-    n = MIN(n, PROCESSES);
-    if (k->request->arg[1] < n)
-        return NVML_ERROR_INSUFFICIENT_SIZE;
-    for (unsigned i = 0; i < n; i++) {
-        nvmlProcessInfo_t info = {.pid = found[i].pid,
-                                  .usedGpuMemory = found[i].bytes,
-                                  .gpuInstanceId = (unsigned)found[i].gi,
-                                  .computeInstanceId = (unsigned)found[i].ci};
-        (void)answer_put(k, &info, v1 ? sizeof(nvmlProcessInfo_v1_t) : sizeof info);
-    }
-    k->answer->head.count = n;
-    return NVML_SUCCESS;
-}
-
-int emud_nvmlDeviceGetComputeRunningProcesses(struct ask *k)
-{
-    return list_processes(k, true);
-}
-
-int emud_nvmlDeviceGetComputeRunningProcesses_v3(struct ask *k)
-{
-    return list_processes(k, false);
-}
-
 int emud_nvmlDeviceGetSupportedEventTypes(struct ask *k)
 {
-    if (is_mig(k))
+    if (calls_is_mig(k))
         return NVML_ERROR_NOT_SUPPORTED;
     unsigned long long types = nvmlEventTypeXidCriticalError;
-    if (gpu_of(k)->mig != MACHINE_MIG_NONE)
+    if (calls_gpu(k)->mig != MACHINE_MIG_NONE)
         types |= nvmlEventMigConfigChange;
     return answer_put(k, &types, sizeof types);
 }

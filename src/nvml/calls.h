@@ -44,7 +44,7 @@ struct nvml_param {
 };
 
 enum nvml_fidelity { NVML_EXACT, NVML_MODELLED, NVML_CONSTANT, NVML_NONE, NVML_LOCAL };
-enum nvml_who { NVML_USER, NVML_ROOT, NVML_KEEP };
+enum nvml_who { NVML_USER, NVML_ROOT, NVML_CONFIG, NVML_KEEP };
 
 #define NVML_DECL_DEV(type, name) type name
 #define NVML_DECL_GIN(type, name) type name
