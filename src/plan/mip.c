@@ -13,7 +13,11 @@
 
 static const double tiny = 1e-9, near_whole = 1e-6;
 
-enum { DEPTH = 400 };
+enum {
+    DEPTH = 400,
+    CUT_ROUNDS = 30, /* of cutting fractions off before branching */
+    CUTS = 24,       /* most that stand at a time */
+};
 
 /* rows 0..m-1 are basic variables, row m is the cost; column n is the number. Variables 0..n-1 are
  * the x, n.. the surplus of a row or a branch. */
@@ -111,21 +115,24 @@ static int leaving(const struct dict *d, bool first)
     return r;
 }
 
-/* What comes in for row r without making any cost negative: the least cost per unit. */
-static int entering(const struct dict *d, unsigned r)
+/* What comes in for row r without making any cost negative: the least cost per unit, and among
+ * equals the largest pivot, which keeps rounding errors small, or with `first` the lowest number.
+ */
+static int entering(const struct dict *d, unsigned r, bool first)
 {
     const double *p = row_of(d, r), *c = cost_of(d);
     int j = -1;
     double least = HUGE_VAL;
     for (unsigned k = 0; k < d->n; k++) {
-        if (p[k] <= tiny)
+        if (p[k] <= tiny * 100)
             continue;
-        double ratio = c[k] / p[k];
-        bool tie = j >= 0 && ratio <= least + tiny && ratio >= least - tiny;
-        if (j < 0 || (tie ? d->nonbasic[k] < d->nonbasic[j] : ratio < least)) {
-            j = (int)k;
-            least = ratio;
-        }
+        double ratio = fmax(c[k], 0) / p[k];
+        bool tie = j >= 0 && fabs(ratio - least) <= tiny;
+        bool wins = first ? d->nonbasic[k] < d->nonbasic[MAX(j, 0)] : p[k] > p[MAX(j, 0)];
+        if (j >= 0 && !(tie ? wins : ratio < least))
+            continue;
+        j = (int)k;
+        least = tie ? MIN(ratio, least) : ratio;
     }
     return j;
 }
@@ -135,10 +142,11 @@ static bool optimise(struct search *s, struct dict *d, double limit)
 {
     unsigned circles = 50 + 4 * (d->m + d->n);
     for (unsigned turn = 0;; turn++) {
-        int r = leaving(d, turn > circles);
+        bool first = turn > circles;
+        int r = leaving(d, first);
         if (r < 0)
             return cost_of(d)[d->n] < limit;
-        int j = entering(d, (unsigned)r);
+        int j = entering(d, (unsigned)r, first);
         if (j < 0 || cost_of(d)[d->n] >= limit)
             return false;
         pivot(d, (unsigned)r, (unsigned)j);
@@ -179,10 +187,12 @@ double mip_bound(const struct mip *m, const double *price)
 {
     double shrink = 1, bound = 0;
     for (unsigned j = 0; j < m->cols; j++) {
-        double sum = 0;
-        for (unsigned i = 0; i < m->rows; i++)
+        double sum = 0, size = m->c[j];
+        for (unsigned i = 0; i < m->rows; i++) {
             sum += MAX(price[i], 0) * m->a[i * m->cols + j];
-        if (sum > m->c[j] && sum > 0)
+            size += fabs(MAX(price[i], 0) * m->a[i * m->cols + j]);
+        }
+        if (sum > m->c[j] + tiny * size)
             shrink = MIN(shrink, m->c[j] / sum);
     }
     for (unsigned i = 0; i < m->rows; i++)
@@ -296,7 +306,7 @@ static void branch(struct search *s, const struct dict *d, unsigned depth)
 
 static bool first_dict(const struct mip *m, struct dict *d)
 {
-    if (!dict_init(d, m->cols, m->rows + 1))
+    if (!dict_init(d, m->cols, m->rows + 2 * CUTS + 1))
         return false;
     d->m = m->rows;
     for (unsigned j = 0; j < m->cols; j++) {
@@ -319,6 +329,94 @@ static void read_prices(const struct dict *d, const struct mip *m, struct mip_re
             ret->price[d->nonbasic[k] - m->cols] = MAX(cost_of(d)[k], 0);
     ret->relax = mip_bound(m, ret->price);
     ret->bound = m->whole_cost ? ceil(ret->relax - near_whole) : ret->relax;
+}
+
+static double fraction(double v)
+{
+    return v - floor(v);
+}
+
+/* Whether a variable is whole in every whole solution: an x, or the surplus of a row in whole
+ * numbers. The surplus of a cut is not. */
+static bool is_whole(const struct mip *m, unsigned v)
+{
+    if (v < m->cols)
+        return !(m->continuous && m->continuous[v]);
+    unsigned i = v - m->cols;
+    if (i >= m->rows || fraction(m->b[i]) != 0)
+        return false;
+    for (unsigned j = 0; j < m->cols; j++) {
+        double a = m->a[(size_t)i * m->cols + j];
+        if (a != 0 && (fraction(a) != 0 || (m->continuous && m->continuous[j])))
+            return false;
+    }
+    return true;
+}
+
+/* Gomory's mixed-integer cut from the row of a fractional x: adds a row that the present values
+ * break and every whole solution keeps. Rows of wild figures are left out, as they would cut by
+ * rounding errors; the right side is eased a little for the same reason. */
+static bool add_cut(const struct mip *m, struct dict *d, unsigned i)
+{
+    const double *from = row_of(d, i);
+    double *to = row_of(d, d->m);
+    double f0 = fraction(from[d->n]), least = HUGE_VAL, most = 0;
+    if (f0 < 0.02 || f0 > 0.98)
+        return false;
+    for (unsigned k = 0; k < d->n; k++) {
+        double a = -from[k], f = fraction(a);
+        if (is_whole(m, d->nonbasic[k])) {
+            f = f > 1 - tiny ? 0 : f;
+            to[k] = f <= f0 ? f / f0 : (1 - f) / (1 - f0);
+        } else {
+            to[k] = a > 0 ? a / f0 : -a / (1 - f0);
+        }
+        to[k] = to[k] < tiny ? 0 : to[k];
+        least = to[k] > 0 ? fmin(least, to[k]) : least;
+        most = fmax(most, to[k]);
+    }
+    to[d->n] = -1 + 1e-7;
+    if (most > 1e6 * least)
+        return false;
+    d->basic[d->m] = d->n + MIP_ROWS + d->m;
+    d->m++;
+    return true;
+}
+
+/* Lets go of cuts that do not bind any more. */
+static void drop_cuts(const struct mip *m, struct dict *d)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < d->m; i++) {
+        if (d->basic[i] >= m->cols + m->rows && row_of(d, i)[d->n] > tiny)
+            continue;
+        if (kept != i) {
+            d->basic[kept] = d->basic[i];
+            memcpy(row_of(d, kept), row_of(d, i), (d->n + 1) * sizeof(double));
+        }
+        kept++;
+    }
+    d->m = kept;
+}
+
+/* Tightens the relaxed program before any branching; false if nothing below the limit is left. */
+static bool cut_fractions(struct search *s, struct dict *d)
+{
+    for (unsigned turn = 0; turn < CUT_ROUNDS; turn++) {
+        double before = cost_of(d)[d->n];
+        unsigned rows = d->m, added = 0;
+        for (unsigned i = 0; i < rows && added < CUTS && d->m < d->room - 1; i++)
+            if (d->basic[i] < d->n && !(s->m->continuous && s->m->continuous[d->basic[i]]))
+                added += add_cut(s->m, d, i);
+        if (!added)
+            return true;
+        if (!optimise(s, d, limit_of(s)))
+            return false;
+        drop_cuts(s->m, d);
+        if (cost_of(d)[d->n] < before + 1e-5)
+            return true;
+    }
+    return true;
 }
 
 static int check(const struct mip *m, struct error *err)
@@ -347,7 +445,8 @@ int mip_solve(const struct mip *m, struct mip_result *ret, struct error *err)
                        .best = m->hint > 0 ? m->hint : HUGE_VAL};
     if (optimise(&s, &d, HUGE_VAL)) {
         read_prices(&d, m, ret);
-        branch(&s, &d, 0);
+        if (cut_fractions(&s, &d))
+            branch(&s, &d, 0);
         bool all = !s.stopped && !s.no_memory;
         if (ret->state == MIP_FEASIBLE && all) {
             ret->state = MIP_OPTIMAL;

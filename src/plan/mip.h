@@ -54,5 +54,5 @@ int mip_solve(const struct mip *m, struct mip_result *ret, struct error *err);
 /* Whether x holds in every row, to one part in 10^7 of the figures in it. */
 bool mip_holds(const struct mip *m, const double *x);
 
-/* The bound that prices prove, after shrinking them as far as rounding errors ask for. */
+/* The bound that prices prove: price b, shrunk until price A <= c holds to one part in 10^9. */
 double mip_bound(const struct mip *m, const double *price);

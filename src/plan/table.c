@@ -109,8 +109,7 @@ static bool link_steps(struct table *t)
     t->step = calloc((size_t)t->n * t->place_n, sizeof *t->step);
     for (unsigned i = 0; t->step && i < t->n; i++)
         for (unsigned p = 0; p < t->place_n; p++)
-            t->step[i * t->place_n + p] =
-                (uint16_t)find_key(t, t->rows[i].key ^ UINT64_C(1) << p);
+            t->step[i * t->place_n + p] = (uint16_t)find_key(t, t->rows[i].key ^ UINT64_C(1) << p);
     return t->step;
 }
 
@@ -247,8 +246,7 @@ static unsigned spread(const struct table *t, unsigned id, uint8_t *ret, uint16_
         unsigned without = table_remove(t, id, l->at[i].start);
         slices left = t->rows[without].starts[l->at[i].profile];
         for (; left; left &= (slices)(left - 1)) {
-            unsigned to =
-                table_place(t, without, l->at[i].profile, (unsigned)__builtin_ctz(left));
+            unsigned to = table_place(t, without, l->at[i].profile, (unsigned)__builtin_ctz(left));
             if (ret[to] != TABLE_FAR)
                 continue;
             ret[to] = (uint8_t)(ret[id] + 1);
