@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What ./check promises: its last line counts truly, and without root it names what is missing.
+"""What ./check promises: its last line counts truly, without root it names what is missing, and without a network it says
+which programs of other people it could not fetch.
 
-Feeds tools/count-tests.py results of every kind, and runs tools/install-packages.sh among stand-ins for
-dpkg-query, id, sudo and apt-get, so that nothing is ever installed."""
+Feeds tools/count-tests.py results of every kind, and runs tools/install-packages.sh and tools/fetch-peers.sh among stand-ins
+for dpkg-query, id, sudo and apt-get, so that nothing is ever installed or fetched."""
 import json
 import os
 import subprocess
@@ -89,12 +90,88 @@ def installs_with_sudo():
     return None if good else f"got {status} {said!r}"
 
 
+ONE_LINE = """# a comment
+deb http://one.invalid/debian bookworm main
+deb-src http://one.invalid/debian bookworm main
+deb [arch=amd64 signed-by=/usr/share/keyrings/a.gpg] http://two.invalid/debian bookworm-security main contrib
+deb http://three.invalid/other stable main
+"""
+DEB822 = """Types: deb
+# a comment
+URIs: http://four.invalid/debian
+Suites: bookworm sid bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/b.gpg
+
+Types: deb-src
+URIs: http://five.invalid/debian
+Suites: bookworm
+
+Enabled: no
+Types: deb
+URIs: http://six.invalid/debian
+Suites: bookworm
+"""
+BOOKWORM = """Types: deb
+URIs: http://one.invalid/debian
+Suites: bookworm
+Components: main contrib non-free
+
+Types: deb
+URIs: http://two.invalid/debian
+Suites: bookworm-security
+Components: main contrib non-free
+Signed-By: /usr/share/keyrings/a.gpg
+
+Types: deb
+URIs: http://four.invalid/debian
+Signed-By: /usr/share/keyrings/b.gpg
+Suites: bookworm bookworm-updates
+Components: main contrib non-free
+
+"""
+
+
+def fetch(one_line, deb822):
+    """(exit status, what it printed, sources it made, reasons) of fetch-peers.sh where no network is."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(folder + "/apt/sources.list.d")
+        os.mkdir(folder + "/bin")
+        for path, text in (("apt/sources.list", one_line), ("apt/sources.list.d/debian.sources", deb822),
+                           ("bin/apt-get", "#!/bin/sh\necho 'E: no network' >&2\nexit 100\n"), ("bin/dpkg", "#!/bin/sh\necho amd64\n")):
+            if text is not None:
+                with open(f"{folder}/{path}", "w", encoding="utf-8") as f:
+                    f.write(text)
+                os.chmod(f"{folder}/{path}", 0o755)
+        done = subprocess.run([os.path.join(ROOT, "tools", "fetch-peers.sh"), folder + "/peers"], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "FETTA_APT_DIR": folder + "/apt"})
+        sources, state = folder + "/peers/.fetch/bookworm.sources", folder + "/peers/.fetch/status"
+        made = open(sources, encoding="utf-8").read() if os.path.exists(sources) else None
+        with open(state, encoding="utf-8") as f:
+            reasons = {line.split("\t", 1)[1].strip() for line in f}
+        return done.returncode, done.stdout, made, reasons
+
+
+def nothing_fetched():
+    status, said, made, reasons = fetch(ONE_LINE, DEB822)
+    good = status == 0 and made == BOOKWORM and reasons == {"missing\tapt-get update: E: no network"} and "peers: 0 of 12" in said
+    return None if good and "peers: no nvidia-smi (apt-get update: E: no network)" in said else f"got {status} {said!r} {made!r} {reasons}"
+
+
+def nowhere_to_fetch_from():
+    status, said, made, reasons = fetch(None, None)
+    good = status == 0 and not made and reasons == {"missing\tno sources of Debian 12 in this machine's apt configuration"}
+    return None if good else f"got {status} {said!r} {made!r} {reasons}"
+
+
 def main():
     points = [(f"counts {what}", lambda e=entries, s=status, n=last: counts(e, s, n)) for what, entries, status, last in COUNTS]
     points += [("says why a point was skipped or failed", says_why), ("counts a stage that did not build", broken_stage),
                ("installs nothing when nothing is missing", nothing_missing),
                ("names what is missing without root", named_without_root), ("build needs less than check", build_needs_less),
-               ("installs with sudo, and says when that failed", installs_with_sudo)]
+               ("installs with sudo, and says when that failed", installs_with_sudo),
+               ("fetches from this machine's own sources, and says when that failed", nothing_fetched),
+               ("says that there is nowhere to fetch from", nowhere_to_fetch_from)]
     print(f"1..{len(points)}")
     failed = 0
     for number, (name, run) in enumerate(points, 1):
