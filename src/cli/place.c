@@ -53,20 +53,40 @@ static int find(const char *bin, const char *const *places, const char *what, ch
                      "cannot find %s beside %s; is all of fetta installed or built?", what, bin);
 }
 
-static int find_programs(struct place *p, struct error *err)
+/* The directory of fetta itself. */
+static int find_bin(char ret[PATH_MAX], struct error *err)
+{
+    ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+    if (n < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot tell where fetta itself is");
+    ret[n] = '\0';
+    *strrchr(ret, '/') = '\0';
+    return 0;
+}
+
+int place_find_worker(char ret[PATH_MAX], struct error *err)
+{
+    static const char *const workers[] = {"../daemon/fetta-worker", FETTA_LIBEXEC "/fetta-worker",
+                                          NULL};
+    char bin[PATH_MAX];
+    int r = find_bin(bin, err);
+    return r < 0 ? r : find(bin, workers, "fetta-worker", ret, err);
+}
+
+static int find_programs(struct place *p, const char *folder, struct error *err)
 {
     static const char *const emuds[] = {"../emud/fetta-emud", "fetta-emud",
                                         FETTA_BINDIR "/fetta-emud", NULL};
     static const char *const daemons[] = {"../daemon/fettad", "../sbin/fettad",
                                           FETTA_SBINDIR "/fettad", NULL};
-    static const char *const libraries[] = {"../shim/nvml/libnvidia-ml.so.1",
-                                            FETTA_LIBDIR "/fetta/emulated/libnvidia-ml.so.1", NULL};
-    ssize_t n = readlink("/proc/self/exe", p->bin, sizeof p->bin - 1);
-    if (n < 0)
-        return error_errno(err, ERROR_IO, errno, "cannot tell where fetta itself is");
-    p->bin[n] = '\0';
-    *strrchr(p->bin, '/') = '\0';
-    int r = find(p->bin, emuds, "fetta-emud", p->emud, err);
+    char built[64], installed[PATH_MAX];
+    const char *const libraries[] = {built, installed, NULL};
+    (void)snprintf(built, sizeof built, "../shim/nvml/%slibnvidia-ml.so.1", folder);
+    (void)snprintf(installed, sizeof installed, FETTA_LIBDIR "/fetta/emulated/%slibnvidia-ml.so.1",
+                   folder);
+    int r = find_bin(p->bin, err);
+    if (r == 0)
+        r = find(p->bin, emuds, "fetta-emud", p->emud, err);
     if (r == 0)
         r = find(p->bin, daemons, "fettad", p->fettad, err);
     return r ? r : find(p->bin, libraries, "the emulated libnvidia-ml.so.1", p->nvml, err);
@@ -92,11 +112,11 @@ static void name(char to[PLACE_FILE], const char *dir, const char *file)
     (void)snprintf(to, PLACE_FILE, "%s/%s", dir, file);
 }
 
-int place_make(struct place *ret, struct error *err)
+int place_make(struct place *ret, const char *folder, struct error *err)
 {
     const char *tmp = getenv("TMPDIR");
     *ret = (struct place){0};
-    int r = find_programs(ret, err);
+    int r = find_programs(ret, folder, err);
     if (r < 0)
         return r;
     /* A socket's path may have 108 bytes, so a long TMPDIR is no help. What follows the dot is also

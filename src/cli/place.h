@@ -20,8 +20,12 @@ struct place {
     char emud[PATH_MAX], fettad[PATH_MAX], nvml[PATH_MAX];
 };
 
-/* Finds the programs and makes the directory with the daemon's configuration in it. */
-int place_make(struct place *ret, struct error *err);
+/* Finds fetta-worker, which knows how to ask a driver. */
+int place_find_worker(char ret[PATH_MAX], struct error *err);
+
+/* Finds the programs and makes the directory with the daemon's configuration in it. `folder`, "" or
+ * with a / at its end: where below the newest emulated library the wanted one is. */
+int place_make(struct place *ret, const char *folder, struct error *err);
 
 /* Removes the directory with all that is in it. */
 void place_remove(const char *dir);

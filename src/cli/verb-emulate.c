@@ -2,6 +2,7 @@
  * its own, keeps both running as systemd would, and takes everything away when the command has
  * ended. */
 #include "cli/args.h"
+#include "cli/branch.h"
 #include "cli/get.h"
 #include "cli/grant.h"
 #include "cli/helper.h"
@@ -27,7 +28,8 @@ enum { NOBODY = -2, START_MS = 30000, STOP_MS = 5000, QUIET_MS = 3000, FAILURES_
 
 struct emulation {
     struct cli *c;
-    const char *machine, *mig;
+    const char *machine, *mig, *driver_name;
+    const struct branch *branch; /* NULL: the machine's own driver */
     bool as_user, files;
     struct place place;
     char root[16], daemon_root[16], life[16];
@@ -48,6 +50,8 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
      * is. */
     args_add(&a, (struct args_option){"mig", 0, ARGS_TEXT, &m->mig, "on|off",
                                       "MIG mode at power-on (on)"});
+    args_add(&a, (struct args_option){"driver", 0, ARGS_TEXT, &m->driver_name, "BRANCH",
+                                      "functions and version of driver 535 or 550"});
     args_add(&a, (struct args_option){"files", 0, ARGS_FLAG, &m->files, NULL,
                                       "with /dev/nvidia*, /proc and /sys, for it alone (root)"});
     args_add(&a, (struct args_option){"as-user", 0, ARGS_FLAG, &m->as_user, NULL,
@@ -73,7 +77,8 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
     AUTO_FREE struct machine *machine = malloc(sizeof *machine);
     if (!machine)
         return error_set(err, ERROR_NO_MEMORY, "no memory left for a machine");
-    return machine_parse(m->machine, machine, err);
+    r = machine_parse(m->machine, machine, err);
+    return r < 0 || !m->driver_name ? r : branch_find(m->driver_name, machine, &m->branch, err);
 }
 
 /* `value` in front of what NAME holds already; for us too, since we look for the command. */
@@ -134,6 +139,8 @@ static void make_helpers(struct emulation *m)
                                 .again = TIME_NEVER};
     if (m->files)
         driver_option(m, "--files", p->files);
+    if (m->branch)
+        driver_option(m, "--driver", m->branch->version);
     m->daemon =
         (struct helper){.name = "fettad",
                         .argv = {p->fettad, "--config", p->config, "--state", p->state, "--socket",
@@ -320,7 +327,7 @@ static int run(struct emulation *m, char **command)
     int status = m->c->verb->exit;
     if (pipe2(m->lifeline, O_CLOEXEC) < 0)
         m->lifeline[0] = m->lifeline[1] = -1;
-    int r = place_make(&m->place, &err);
+    int r = place_make(&m->place, m->branch ? m->branch->folder : "", &err);
     if (r == 0) {
         m->cleaner = place_watch(m->place.dir, m->lifeline[0]);
         if (!make_env(m))
