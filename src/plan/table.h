@@ -1,4 +1,5 @@
-/* All layouts of one board over some of its profiles, and every step between them, counted out once.
+/* All layouts of one board over some of its profiles, and every step between them, counted out
+ * once.
  *
  * An A100 has 298 layouts over its five plain profiles, so whatever is asked of one GPU (what fits,
  * what follows, what could still be added) can be looked up instead of worked out. Nothing of any
