@@ -161,7 +161,7 @@ static json_t *service_json(const struct serve_plan *p, const struct serve_repor
 
 static void print_json(json_t *o, struct str *out)
 {
-    char *text = json_dumps(o, JSON_INDENT(2));
+    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     if (text)
         str_addf(out, "%s\n", text);
     else
