@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HELPER_ARGS = 20 };
+enum { HELPER_ARGS = 32 };
 
 struct helper {
     const char *name; /* for messages */

@@ -135,6 +135,8 @@ int place_make(struct place *ret, const char *folder, struct error *err)
     name(ret->files, ret->dir, "files");
     name(ret->driver_log, ret->dir, "fetta-emud.log");
     name(ret->daemon_log, ret->dir, "fettad.log");
+    name(ret->kmsg, ret->dir, "kmsg");
+    name(ret->plan, ret->dir, "faults");
     if (chmod(ret->dir, 0711) < 0 || mkdir(ret->state, 0700) < 0)
         r = error_errno(err, ERROR_IO, errno, "cannot prepare %s", ret->dir);
     if (r == 0)

@@ -16,6 +16,8 @@ struct place {
     char state[PLACE_FILE], config[PLACE_FILE];
     char files[PLACE_FILE]; /* where the machine's files are kept, if it has any */
     char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
+    char kmsg[PLACE_FILE]; /* the machine's kernel log */
+    char plan[PLACE_FILE]; /* the fault plan, if there is one */
     char bin[PATH_MAX]; /* directory of fetta itself */
     char emud[PATH_MAX], fettad[PATH_MAX], nvml[PATH_MAX];
 };

@@ -8,9 +8,11 @@
 #include "cli/helper.h"
 #include "cli/namespace.h"
 #include "cli/place.h"
+#include "cli/plan.h"
 
 #include "base/fd.h"
 #include "base/time.h"
+#include "emul/clock.h"
 #include "model/machine.h"
 #include "proc/spawn.h"
 
@@ -33,6 +35,7 @@ struct emulation {
     bool as_user, files;
     struct place place;
     char root[16], daemon_root[16], life[16];
+    const char *faults, *clock, *latency;
     char **env; /* of the helpers and the command */
     struct helper driver, daemon;
     int lifeline[2]; /* whoever reads it learns that we are gone */
@@ -40,6 +43,30 @@ struct emulation {
     struct spawn s;
     int sig; /* the signal that ended the start */
 };
+
+static void add_trouble(struct args *a, struct emulation *m)
+{
+    args_add(a, (struct args_option){"faults", 0, ARGS_TEXT, &m->faults, "FILE",
+                                     "what goes wrong; see fetta emulate fault --example"});
+    args_add(a, (struct args_option){"clock", 0, ARGS_TEXT, &m->clock, "real|virtual|xN",
+                                     "the driver's clock; virtual jumps over waiting (real)"});
+    args_add(a, (struct args_option){"latency", 0, ARGS_TEXT, &m->latency, "board|off",
+                                     "operations take their time; see fetta emulate fault "
+                                     "--latency (off)"});
+}
+
+/* Whether what add_trouble reads makes sense; the plan itself is read later. */
+static int check_trouble(const struct emulation *m, struct error *err)
+{
+    struct clock clock;
+    struct error bad;
+    if (m->clock && clock_parse(m->clock, &clock, &bad) < 0)
+        return error_set(err, ERROR_INVALID, "--clock: %s", bad.text);
+    if (m->latency && strcmp(m->latency, "board") != 0 && strcmp(m->latency, "off") != 0)
+        return error_set(err, ERROR_INVALID, "--latency: '%.20s' is neither board nor off",
+                         m->latency);
+    return 0;
+}
 
 static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int *ret_first,
                  struct error *err)
@@ -56,6 +83,7 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
                                       "with /dev/nvidia*, /proc and /sys, for it alone (root)"});
     args_add(&a, (struct args_option){"as-user", 0, ARGS_FLAG, &m->as_user, NULL,
                                       "be an ordinary user of it, not its root"});
+    add_trouble(&a, m);
     struct args b = a;
     int r = args_parse(&a, c, argc, argv, ret_first, err);
     if (r)
@@ -71,6 +99,9 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
         return r;
     if (strcmp(m->mig, "on") != 0 && strcmp(m->mig, "off") != 0)
         return error_set(err, ERROR_INVALID, "--mig: '%.20s' is neither on nor off", m->mig);
+    r = check_trouble(m, err);
+    if (r < 0)
+        return r;
     if (*ret_first == argc)
         return error_set(err, ERROR_INVALID, "what to run on it? fetta emulate %s -- COMMAND",
                          m->machine);
@@ -103,7 +134,8 @@ static bool make_env(struct emulation *m)
     *strrchr(library_dir, '/') = '\0';
     if (!prepend("LD_LIBRARY_PATH", library_dir) || !prepend("PATH", m->place.bin) ||
         setenv("FETTA_SOCKET", m->place.socket, 1) < 0 ||
-        setenv("FETTA_EMU_SOCKET", m->place.driver, 1) < 0)
+        setenv("FETTA_EMU_SOCKET", m->place.driver, 1) < 0 ||
+        setenv("FETTA_EMU_KMSG", m->place.kmsg, 1) < 0)
         return false;
     m->env = grant_copy_env();
     return m->env;
@@ -154,6 +186,40 @@ static void make_helpers(struct emulation *m)
                         .pidfd = -1,
                         .ready_fd = -1,
                         .again = TIME_NEVER};
+}
+
+/* Options more for the emulated driver: name and value, where there is a value. */
+static void driver_trouble(struct emulation *m)
+{
+    const char *words[] = {"--kmsg", m->place.kmsg, "--clock",   m->clock,
+                           "--plan", m->faults ? m->place.plan : NULL, "--latency", m->latency};
+    size_t n = 0;
+    while (m->driver.argv[n] || n == (size_t)m->driver.ready_at)
+        n++;
+    for (size_t i = 0; i < ARRAY_LEN(words); i += 2) {
+        if (!words[i + 1])
+            continue;
+        m->driver.argv[n++] = words[i];
+        m->driver.argv[n++] = words[i + 1];
+    }
+}
+
+/* The plan as the driver takes it, in a file, so that a driver started anew has it too. A call that
+ * hangs does so for longer than the library would wait for a driver that is merely dead. */
+static int write_plan(struct emulation *m, struct error *err)
+{
+    AUTO_FREE void *bytes = NULL;
+    size_t size = 0;
+    if (!m->faults)
+        return 0;
+    int r = plan_read(m->faults, &bytes, &size, err);
+    if (r < 0)
+        return r;
+    AUTO_FD int fd = open(m->place.plan, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot write %s", m->place.plan);
+    (void)setenv("FETTA_EMU_DEADLINE_MS", "86400000", 0);
+    return fd_write_all(fd, bytes, size, err);
 }
 
 /* Starts one and waits until it is ready. 1: a signal ended the waiting. */
@@ -330,9 +396,11 @@ static int run(struct emulation *m, char **command)
     int r = place_make(&m->place, m->branch ? m->branch->folder : "", &err);
     if (r == 0) {
         m->cleaner = place_watch(m->place.dir, m->lifeline[0]);
-        if (!make_env(m))
+        r = write_plan(m, &err);
+        if (r == 0 && !make_env(m))
             r = error_set(&err, ERROR_NO_MEMORY, "no memory left to start a machine");
         make_helpers(m);
+        driver_trouble(m);
     }
     if (r == 0 && m->files)
         r = namespace_enter(m->place.files, &err);

@@ -63,6 +63,7 @@ struct server {
     int64_t back; /* > 0: the driver is unloaded until then */
     bool deaf;        /* out of descriptors: not accepting until a client goes */
     unsigned parked;  /* clients in another phase than idle */
+    bool hurry;       /* a call takes time, so that a virtual clock may jump */
     uint64_t told;    /* events that the waiting clients have been told about */
     struct client *first;
     struct answer answer;
@@ -362,9 +363,12 @@ static int64_t run_parked(struct server *s)
     bool news = s->told != heard;
     for (struct client *c = s->first; c && s->parked > 0; c = c->next)
         go_on(s, c, now, news);
-    for (struct client *c = s->first; c && s->parked > 0; c = c->next)
-        if (c->phase != PHASE_IDLE)
-            next = MIN(next, c->due);
+    s->hurry = s->back > 0;
+    for (struct client *c = s->first; c && s->parked > 0; c = c->next) {
+        bool ends = c->phase != PHASE_IDLE && c->due != TIME_NEVER;
+        next = ends ? MIN(next, c->due) : next;
+        s->hurry = s->hurry || (ends && c->phase != PHASE_EVENT);
+    }
     s->told = heard;
     s->trouble->cleared = false;
     /* A parked call that went on just now may itself have made news for those already passed. */
@@ -424,15 +428,16 @@ static int pause_ms(const struct server *s)
     if (ns == TIME_NEVER)
         return -1;
     int64_t ms = MIN((ns + TIME_MS - 1) / TIME_MS, INT64_C(3600000));
-    return (int)(clock->kind == CLOCK_KIND_VIRTUAL ? MIN(ms, QUIET_MS) : ms);
+    return (int)(clock->kind == CLOCK_KIND_VIRTUAL && s->hurry ? MIN(ms, QUIET_MS) : ms);
 }
 
-/* Nothing came: a virtual clock jumps to what is due next. */
+/* Nothing came: a virtual clock jumps to what is due next, if that brings a call nearer to its end.
+ * Waiting for events is idleness: a monitor in a loop would make the time run away. */
 static void jump(struct server *s)
 {
     struct clock *clock = &s->trouble->clock;
     int64_t ns = clock_until(clock, time_boot(), s->next);
-    if (clock->kind == CLOCK_KIND_VIRTUAL && ns != TIME_NEVER)
+    if (s->hurry && clock->kind == CLOCK_KIND_VIRTUAL && ns != TIME_NEVER)
         clock_advance(clock, ns);
 }
 
