@@ -22,11 +22,11 @@ static void slices(struct table *t, const json_t *lease)
     json_array_foreach(get_in(lease, "slices"), i, s)
     {
         AUTO_STR struct str text = {0};
-        const char *profile = get_text(s, "profile");
-        str_addf(&text, "%s on GPU %" PRId64 ", %s, %" PRId64 " SMs, %s",
+        const char *profile = get_text(s, "profile"), *uuid = get_text(s, "uuid");
+        str_addf(&text, "%s on GPU %" PRId64 ", %s, %" PRId64 " SMs%s%s",
                  *profile ? profile : "whole", get_int(s, "gpu", 0),
                  show_bytes(get_int(s, "memory_bytes", 0), bytes), get_int(s, "sms", 0),
-                 get_text(s, "uuid"));
+                 *uuid ? ", " : "", uuid);
         line(t, "slice", text.text ? text.text : "");
     }
 }

@@ -10,6 +10,7 @@
 #include "daemon/driver.h"
 #include "daemon/note.h"
 #include "daemon/user.h"
+#include "engine/view.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -190,6 +191,32 @@ static void look_ahead(struct daemon *d, size_t n, struct starts *ret)
     ret->n = engine_forecast(d->world, time_boot(), ret->at, MIN(n, ARRAY_LEN(ret->at)));
 }
 
+/* "lease 3, or lease 4 5": the leases in the way, each set of them once though it may be in the way
+ * on several GPUs. */
+static void blockers_text(const struct explanation *x, struct str *text)
+{
+    for (size_t i = 0; i < x->n && text->len < 60; i++) {
+        const struct gpu_reason *r = &x->gpus[i];
+        bool named = i > 0 && r->blocker_n == x->gpus[i - 1].blocker_n &&
+                     memcmp(r->blockers, x->gpus[i - 1].blockers,
+                            r->blocker_n * sizeof r->blockers[0]) == 0;
+        if (r->reason != REASON_BUSY || r->blocker_n == 0 || named)
+            continue;
+        str_addf(text, "%slease", text->len ? ", or " : "");
+        for (unsigned b = 0; b < r->blocker_n; b++)
+            str_addf(text, " %u", r->blockers[b]);
+    }
+}
+
+/* What else it waits for. */
+static const char *other_wait(const struct explanation *x)
+{
+    bool drained = false;
+    for (size_t i = 0; i < x->n; i++)
+        drained = drained || x->gpus[i].reason == REASON_DRAINED;
+    return x->position > 1 ? "those before it" : drained ? "a drained GPU" : "room";
+}
+
 static void set_queued(struct daemon *d, json_t *o, const struct lease *l,
                        const struct starts *starts)
 {
@@ -203,21 +230,8 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l,
     set(o, "latest_start",
         show_instant(x.position <= starts->n ? starts->at[x.position - 1] : TIME_NEVER));
     AUTO_STR struct str text = {0};
-    for (size_t i = 0; i < x.n && text.len < 60; i++) {
-        const struct gpu_reason *r = &x.gpus[i];
-        /* One lease may be in the way on several GPUs: it is named once. */
-        bool named = i > 0 && r->blocker_n == x.gpus[i - 1].blocker_n &&
-                     memcmp(r->blockers, x.gpus[i - 1].blockers,
-                            r->blocker_n * sizeof r->blockers[0]) == 0;
-        if (r->reason != REASON_BUSY || r->blocker_n == 0 || named)
-            continue;
-        str_addf(&text, "%slease", text.len ? ", or " : "");
-        for (unsigned b = 0; b < r->blocker_n; b++)
-            str_addf(&text, " %u", r->blockers[b]);
-    }
-    set_text(o, "waits_for", text.len         ? text.text
-                             : x.position > 1 ? "those before it"
-                                              : "room");
+    blockers_text(&x, &text);
+    set_text(o, "waits_for", text.len ? text.text : other_wait(&x));
 }
 
 /* Lines of "PID NAME". */
@@ -358,9 +372,8 @@ static json_t *show_free(const struct board *b, const struct gpu *g)
 {
     json_t *o = json_object();
     char name[BOARD_PROFILE_NAME];
-    bool usable = g->present && g->managed && !g->drained && g->health == MACHINE_OK &&
-                  !g->whole_lease;
-    bool sliced = usable && g->pool != POOL_WHOLE && g->mig != MACHINE_MIG_NONE && b->complete;
+    bool usable = view_usable(g) && !g->whole_lease;
+    bool sliced = usable && b->complete && g->pool != POOL_WHOLE && g->mig != MACHINE_MIG_NONE;
     struct layout l = hard_layout(b, g);
     for (unsigned i = 0; i < b->profile_n; i++)
         set(o, board_profile_name(b, &b->profiles[i], name),
