@@ -23,6 +23,7 @@ struct pack;
 struct pack *pack_new(const struct table *t);
 struct pack *pack_free(struct pack *p);
 
+/* How it answers. */
 enum pack_form pack_form(const struct pack *p);
 
 /* Whether `gpus` GPUs hold the demand. Only where there is a closed form. */

@@ -53,8 +53,8 @@ static int32_t blocked(const struct board *b, slices busy)
     for (unsigned p = 0; p < b->profile_n; p++) {
         const struct profile *f = &b->profiles[p];
         if (plain(b, p) && f->size <= free_slices(b, busy))
-            sum += f->size * (__builtin_popcount(f->starts) -
-                              __builtin_popcount(open_starts(b, p, busy)));
+            sum += f->size *
+                   (__builtin_popcount(f->starts) - __builtin_popcount(open_starts(b, p, busy)));
     }
     return sum;
 }
@@ -169,8 +169,8 @@ void score_fill(struct score *s, const struct board *b, enum score_rule rule,
     for (unsigned p = 0; p < b->profile_n && all == 0; p++)
         known.weight[p] = 1;
     s->rule = rule;
-    s->growth = rule == SCORE_MIN_DCC || rule == SCORE_MFI || rule == SCORE_FGD ||
-                rule == SCORE_FGD_FILL;
+    s->growth =
+        rule == SCORE_MIN_DCC || rule == SCORE_MFI || rule == SCORE_FGD || rule == SCORE_FGD_FILL;
     for (uint32_t busy = 0; busy < 1u << b->memory_slices; busy++) {
         s->cost[busy] = cost_of(b, rule, (slices)busy, &known);
         s->choice[busy] = choice_of(b, rule, (slices)busy, &known);

@@ -10,7 +10,7 @@
 
 /* SCORE(id, name, what it does) */
 #define SCORE_RULES(SCORE)                                                                        \
-    SCORE(ROOM, "room", "the fullest GPU that has room, the start that leaves the most placements") \
+    SCORE(ROOM, "room", "the GPU with the least room that suffices, its roomiest start") \
     SCORE(FIRST_LOW, "first-fit", "the first GPU that has room, its lowest start")                \
     SCORE(FIRST_HIGH, "first-fit-high", "the first GPU that has room, its highest start")         \
     SCORE(BEST, "best-fit", "the GPU with the fewest free memory slices, its lowest start")       \
@@ -62,6 +62,7 @@ unsigned score_start(const struct score *s, const struct board *b, unsigned prof
 unsigned score_rank(const struct score *s, const struct board *b, unsigned profile, unsigned start,
                     slices busy);
 
+/* Its name, and what it does, for people; never NULL for a rule. */
 const char *score_name(enum score_rule rule);
 const char *score_about(enum score_rule rule);
 

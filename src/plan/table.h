@@ -29,6 +29,7 @@ struct table *table_free(struct table *t);
 /* The profiles without a suffix: the usual mask. */
 unsigned table_plain(const struct board *b);
 
+/* What it was made from. */
 const struct board *table_board(const struct table *t);
 unsigned table_mask(const struct table *t);
 

@@ -4,25 +4,29 @@
 #include "base/rng.h"
 #include "tests/tap.h"
 
+static void check_profile(const struct table *t, unsigned id, unsigned p)
+{
+    const struct board *b = table_board(t);
+    const struct layout *l = table_layout(t, id);
+    slices starts = table_mask(t) >> p & 1 ? layout_fits(b, l, p) : 0;
+    CHECK_INT(table_starts(t, id, p), ==, starts);
+    for (unsigned s = 0; s < b->memory_slices; s++) {
+        unsigned to = table_place(t, id, p, s);
+        CHECK_INT(to != TABLE_NONE, ==, starts >> s & 1);
+        if (to == TABLE_NONE)
+            continue;
+        CHECK_INT(table_layout(t, to)->n, ==, l->n + 1);
+        CHECK_INT(table_remove(t, to, s), ==, id);
+    }
+}
+
 /* Every step of the table is the step the model would take, on every layout. */
 static void check_steps(const struct table *t)
 {
-    const struct board *b = table_board(t);
     for (unsigned id = 0; id < table_n(t); id++) {
-        const struct layout *l = table_layout(t, id);
-        CHECK_INT(table_find(t, l), ==, id);
-        for (unsigned p = 0; p < b->profile_n; p++) {
-            slices starts = table_mask(t) >> p & 1 ? layout_fits(b, l, p) : 0;
-            CHECK_INT(table_starts(t, id, p), ==, starts);
-            for (unsigned s = 0; s < b->memory_slices; s++) {
-                unsigned to = table_place(t, id, p, s);
-                CHECK_INT(to != TABLE_NONE, ==, starts >> s & 1);
-                if (to == TABLE_NONE)
-                    continue;
-                CHECK_INT(table_layout(t, to)->n, ==, l->n + 1);
-                CHECK_INT(table_remove(t, to, s), ==, id);
-            }
-        }
+        CHECK_INT(table_find(t, table_layout(t, id)), ==, id);
+        for (unsigned p = 0; p < table_board(t)->profile_n; p++)
+            check_profile(t, id, p);
     }
 }
 
