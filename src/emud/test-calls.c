@@ -164,6 +164,24 @@ TEST(only_root_sets_and_only_what_the_board_can)
     free(b);
 }
 
+/* The node of mig/config lets its readers partition, and nothing else. */
+TEST(the_config_capability_is_for_instances_alone)
+{
+    struct box *b = make("a100-80", true);
+    struct box_session reader = {.pid = 3, .uid = 77, .config = true};
+    REQUIRE(b);
+    CHECK_INT(ASK(&user, nvmlDeviceCreateGpuInstance, GPU(0), 9), ==, NVML_ERROR_NO_PERMISSION);
+    CHECK_INT(ASK(&reader, nvmlDeviceCreateGpuInstance, GPU(0), 9), ==, NVML_SUCCESS);
+    struct emu_request q = {.call = NVML_CALL_nvmlGpuInstanceDestroy, .arg = {long_at(0)}};
+    answer_call(b, &user, &q, &answer);
+    CHECK_INT(answer.head.status, ==, NVML_ERROR_NO_PERMISSION);
+    answer_call(b, &reader, &q, &answer);
+    CHECK_INT(answer.head.status, ==, NVML_SUCCESS);
+    CHECK_INT(ASK(&reader, nvmlDeviceSetMigMode, GPU(0), 0, 1), ==, NVML_ERROR_NO_PERMISSION);
+    CHECK_INT(ASK(&reader, nvmlDeviceSetPersistenceMode, GPU(0), 0), ==, NVML_ERROR_NO_PERMISSION);
+    free(b);
+}
+
 TEST(supported_clocks_need_room)
 {
     struct box *b = make("a100-40", true);
