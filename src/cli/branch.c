@@ -23,7 +23,7 @@ const struct branch *branch_all(unsigned *ret_n)
 /* NVIDIA's drivers know Blackwell from branch 570 on. */
 static int check_boards(const struct branch *b, const struct machine *m, struct error *err)
 {
-    for (unsigned i = 0; i < m->board_n; i++)
+    for (unsigned i = 0; m && i < m->board_n; i++)
         if (m->boards[i].family == BOARD_BLACKWELL)
             return error_set(err, ERROR_INVALID,
                              "--driver: driver %s does not know the board %s yet; leave --driver "

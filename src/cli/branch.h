@@ -14,6 +14,7 @@ struct branch {
 /* All, oldest first. */
 const struct branch *branch_all(unsigned *ret_n);
 
-/* The branch of that name; the machine must be one that it knows. INVALID says which there are. */
+/* The branch of that name; the machine (NULL: any) must be one that it knows. INVALID says which
+ * branches there are. */
 int branch_find(const char *name, const struct machine *m, const struct branch **ret,
                 struct error *err);
