@@ -225,6 +225,13 @@ int args_parse(struct args *a, struct cli *c, int argc, char **argv, int *ret_fi
     return 1;
 }
 
+int args_read(struct args *a, struct cli *c, int argc, char **argv, int least, int most,
+              int *ret_first, struct error *err)
+{
+    int r = args_parse(a, c, argc, argv, ret_first, err);
+    return r ? r : args_count(c, argc - *ret_first, least, most, err);
+}
+
 int args_count(const struct cli *c, int n, int least, int most, struct error *err)
 {
     if (n >= least && (most < 0 || n <= most))

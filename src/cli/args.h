@@ -52,6 +52,10 @@ void args_add_json(struct args *a, struct cli *c);
 int args_parse(struct args *a, struct cli *c, int argc, char **argv, int *ret_first,
                struct error *err);
 
+/* The same, where least..most words that are no options must be left. */
+int args_read(struct args *a, struct cli *c, int argc, char **argv, int least, int most,
+              int *ret_first, struct error *err);
+
 /* -ERROR_INVALID with the verb's synopsis when `n` is not within least..most (most < 0: any). */
 int args_count(const struct cli *c, int n, int least, int most, struct error *err);
 

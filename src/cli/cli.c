@@ -53,3 +53,10 @@ int cli_print_json(const struct cli *c, const json_t *value)
     free(all);
     return 0;
 }
+
+int cli_print_reply(const struct cli *c, json_t *reply, struct str *text)
+{
+    int r = c->json ? cli_print_json(c, reply) : cli_print(c, text);
+    json_decref(reply);
+    return r;
+}

@@ -35,6 +35,10 @@ int cli_print(const struct cli *c, struct str *text);
 /* Writes a JSON value to stdout on one indented page. 0 or the exit status. */
 int cli_print_json(const struct cli *c, const json_t *value);
 
+/* Prints a reply of fettad as JSON where that is wanted, else the text made of it, and lets both
+ * go. 0 or the exit status. */
+int cli_print_reply(const struct cli *c, json_t *reply, struct str *text);
+
 /* Asks fettad. `path` is below /v1 with its query ("/leases/12"), `body` (NULL: none) is kept by
  * the caller. *ret_reply (may be NULL) is the caller's to json_decref. Errors of the daemon keep
  * their code and text. Returns 0 or a negative code. */

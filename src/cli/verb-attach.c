@@ -34,11 +34,9 @@ int verb_attach(struct cli *c, int argc, char **argv)
     int64_t id;
     char interactive[] = "-i", sh[] = "/bin/sh", *shell = getenv("SHELL");
     char *by_default[] = {shell && *shell ? shell : sh, interactive, NULL}, **command = by_default;
-    int first, r = args_parse(&a, c, argc, argv, &first, &err);
+    int first, r = args_read(&a, c, argc, argv, 1, -1, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 1, -1, &err);
     if (r == 0)
         r = args_id(argv[first], &id, &err);
     if (r == 0)

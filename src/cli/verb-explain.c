@@ -55,11 +55,9 @@ int verb_explain(struct cli *c, int argc, char **argv)
     ask_tasks(&a, &k);
     ask_terms(&a, &k);
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 0, 0, &err);
     if (r == 0)
         r = ask_check(&k, &err);
     if (r < 0)
@@ -73,7 +71,5 @@ int verb_explain(struct cli *c, int argc, char **argv)
     AUTO_STR struct str out = {0};
     if (!c->json)
         show_explain(reply, &c->out, &out);
-    r = c->json ? cli_print_json(c, reply) : cli_print(c, &out);
-    json_decref(reply);
-    return r;
+    return cli_print_reply(c, reply, &out);
 }

@@ -1,4 +1,5 @@
-/* Verbs for operators that say something about GPUs: drain and resume, manage, pool, dynamic. */
+/* Verbs for operators that say something about GPUs: drain and resume, manage, pool, dynamic. A list
+ * of GPUs is checked by the daemon, which knows them: "0", "0-3,5", "all", "none". */
 #include "cli/args.h"
 #include "cli/get.h"
 
@@ -6,14 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* A list of GPUs is checked by the daemon, which knows them: "0", "0-3,5", "all", "none". */
-static int parse(struct args *a, struct cli *c, int argc, char **argv, int words, int *ret_first,
-                 struct error *err)
-{
-    int r = args_parse(a, c, argc, argv, ret_first, err);
-    return r ? r : args_count(c, argc - *ret_first, words, words, err);
-}
 
 /* Sends a body (taken) and forgets the reply unless it is wanted. */
 static int send_body(struct cli *c, const char *path, json_t *body, json_t **ret, struct error *err)
@@ -75,7 +68,7 @@ int verb_drain(struct cli *c, int argc, char **argv)
                                       "shown to holders and in status"});
     args_add(&a,
              (struct args_option){"wait", 0, ARGS_FLAG, &wait, NULL, "until the GPUs are empty"});
-    int r = parse(&a, c, argc, argv, 1, &first, &err);
+    int r = args_read(&a, c, argc, argv, 1, 1, &first, &err);
     if (r > 0)
         return 0;
     if (r == 0)
@@ -97,7 +90,7 @@ static int simple(struct cli *c, int argc, char **argv, const char *path, const 
 {
     struct args a = {0};
     struct error err;
-    int first, r = parse(&a, c, argc, argv, 1, &first, &err);
+    int first, r = args_read(&a, c, argc, argv, 1, 1, &first, &err);
     if (r > 0)
         return 0;
     if (r == 0) {
@@ -134,7 +127,7 @@ int verb_pool(struct cli *c, int argc, char **argv)
     struct args a = {0};
     struct error err;
     size_t known = 0;
-    int first, r = parse(&a, c, argc, argv, 2, &first, &err);
+    int first, r = args_read(&a, c, argc, argv, 2, 2, &first, &err);
     if (r > 0)
         return 0;
     while (r == 0 && known < ARRAY_LEN(pools) && strcmp(pools[known], argv[first + 1]) != 0)

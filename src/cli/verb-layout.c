@@ -45,9 +45,7 @@ static int parse(struct cli *c, int argc, char **argv, struct layout_options *o,
                                           "do not wait until it is there"});
     }
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, err);
-    if (r == 0)
-        r = args_count(c, argc - first, 0, 0, err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, err);
     if (r == 0 && !o->file)
         r = error_set(err, ERROR_INVALID, "which file? -f FILE, or -f - for stdin");
     return r;
@@ -233,11 +231,9 @@ int verb_export(struct cli *c, int argc, char **argv)
     args_add(&a, (struct args_option){"label", 'l', ARGS_TEXT, &label, "NAME",
                                       "what to call it (current)"});
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 0, 0, &err);
     if (r == 0)
         r = cli_call(c, "GET", "/layout", NULL, &reply, &err);
     if (r < 0)

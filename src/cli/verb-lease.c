@@ -10,14 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Prints a reply as JSON, or what `show` makes of it, and lets it go. */
-static int finish(struct cli *c, json_t *reply, struct str *out)
-{
-    int r = c->json ? cli_print_json(c, reply) : cli_print(c, out);
-    json_decref(reply);
-    return r;
-}
-
 /* So that eval "$(fetta lease new ...)" works; the id is the first line. */
 static void exports(const json_t *lease, struct str *out)
 {
@@ -70,10 +62,7 @@ static int parse_new(struct cli *c, int argc, char **argv, struct ask *k, const 
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         args_add(&a, own[i]);
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, err);
-    if (r)
-        return r;
-    r = args_count(c, argc - first, 0, 0, err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, err);
     if (r == 0 && *bind && strcmp(*bind, "none") == 0 && !k->length)
         r = error_set(err, ERROR_INVALID, "--bind none needs an end: add --for, such as --for 2h");
     return r ? r : ask_check(k, err);
@@ -96,7 +85,7 @@ int verb_lease_new(struct cli *c, int argc, char **argv)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     exports(lease, &out);
-    return finish(c, lease, &out);
+    return cli_print_reply(c, lease, &out);
 }
 
 int verb_lease_list(struct cli *c, int argc, char **argv)
@@ -108,11 +97,9 @@ int verb_lease_list(struct cli *c, int argc, char **argv)
     int first;
     args_add(&a, (struct args_option){"all", 'a', ARGS_FLAG, &all, NULL, "past leases too"});
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 0, 0, &err);
     if (r == 0)
         r = cli_call(c, "GET", all ? "/leases?all=1" : "/leases", NULL, &reply, &err);
     if (r < 0)
@@ -122,7 +109,7 @@ int verb_lease_list(struct cli *c, int argc, char **argv)
     show_leases(leases, all ? SHOW_PAST : SHOW_LIVE, time_wall(), &c->out, &out);
     if (json_array_size(leases) == 0)
         str_add(&out, "no leases; fetta run and fetta lease new make one\n");
-    return finish(c, reply, &out);
+    return cli_print_reply(c, reply, &out);
 }
 
 int verb_lease_show(struct cli *c, int argc, char **argv)
@@ -133,11 +120,9 @@ int verb_lease_show(struct cli *c, int argc, char **argv)
     int64_t id;
     int first;
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 1, 1, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 1, 1, &err);
     if (r == 0)
         r = args_id(argv[first], &id, &err);
     if (r == 0)
@@ -146,7 +131,7 @@ int verb_lease_show(struct cli *c, int argc, char **argv)
         return cli_fail(c, &err);
     AUTO_STR struct str out = {0};
     show_card(reply, &c->out, &out);
-    return finish(c, reply, &out);
+    return cli_print_reply(c, reply, &out);
 }
 
 int verb_lease_extend(struct cli *c, int argc, char **argv)
@@ -160,11 +145,9 @@ int verb_lease_extend(struct cli *c, int argc, char **argv)
     args_add(&a,
              (struct args_option){"by", 0, ARGS_DURATION, &by, "DURATION", "so much longer (1h)"});
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 1, 1, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 1, 1, &err);
     if (r == 0)
         r = args_id(argv[first], &id, &err);
     if (r == 0 && !by)
@@ -180,7 +163,7 @@ int verb_lease_extend(struct cli *c, int argc, char **argv)
     AUTO_STR struct str out = {0};
     str_addf(&out, "lease %" PRId64 " ends at %s\n", id,
              time_format_wall(get_time(get_in(reply, "lease"), "ends"), when));
-    return finish(c, reply, &out);
+    return cli_print_reply(c, reply, &out);
 }
 
 /* A key may hold anything: everything but the plain characters is escaped. */

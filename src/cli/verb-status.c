@@ -68,11 +68,9 @@ int verb_status(struct cli *c, int argc, char **argv)
     json_t *status;
     int first;
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r > 0)
         return 0;
-    if (r == 0)
-        r = args_count(c, argc - first, 0, 0, &err);
     if (r == 0)
         r = cli_call(c, "GET", c->json ? "/status" : "/status?brief=1", NULL, &status, &err);
     if (r < 0)
@@ -82,9 +80,7 @@ int verb_status(struct cli *c, int argc, char **argv)
         add_names(c, status);
     if (!c->json)
         whole_status(status, &c->out, &out);
-    r = c->json ? cli_print_json(c, status) : cli_print(c, &out);
-    json_decref(status);
-    return r;
+    return cli_print_reply(c, status, &out);
 }
 
 static json_t *mine(const json_t *status)
