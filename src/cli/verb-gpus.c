@@ -1,5 +1,5 @@
-/* Verbs for operators that say something about GPUs: drain and resume, manage, pool, dynamic. A list
- * of GPUs is checked by the daemon, which knows them: "0", "0-3,5", "all", "none". */
+/* Verbs for operators that say something about GPUs: drain and resume, manage, pool, dynamic. A
+ * list of GPUs is checked by the daemon, which knows them: "0", "0-3,5", "all", "none". */
 #include "cli/args.h"
 #include "cli/get.h"
 
