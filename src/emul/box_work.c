@@ -16,6 +16,18 @@ bool box_work_at(const struct box_session *s, unsigned *ret_gpu, int *ret_gi, in
     return false;
 }
 
+/* How many other sessions take turns with this one on its device at the moment. */
+static unsigned in_turn(const struct box *b, const struct box_session *mine, int64_t now)
+{
+    unsigned gpu = 0, at = 0, n = 0;
+    int gi = BOX_ANY, ci = BOX_ANY, at_gi, at_ci;
+    (void)box_work_at(mine, &gpu, &gi, &ci);
+    for (const struct box_session *s = b->first; s; s = s->next)
+        n += s != mine && s->work.until > now && !s->work.mps &&
+             box_work_at(s, &at, &at_gi, &at_ci) && at == gpu && at_gi == gi && at_ci == ci;
+    return n;
+}
+
 bool box_work_run(struct box *b, struct box_session *s, int64_t now, int64_t ns, int64_t until,
                   bool mps, const char *name)
 {
@@ -26,7 +38,7 @@ bool box_work_run(struct box *b, struct box_session *s, int64_t now, int64_t ns,
     s->work.until = until;
     s->work.mps = mps;
     (void)str_copy(s->work.name, sizeof s->work.name, name);
-    meter_add(&s->work.meter, now, ns);
+    meter_add(&s->work.meter, now, mps ? ns : ns / (1 + in_turn(b, s, now)));
     meter_add(&b->busy[gpu], now, ns);
     return true;
 }

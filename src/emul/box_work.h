@@ -28,7 +28,7 @@ struct box_worker {
     int gi, ci;       /* BOX_ANY: the whole GPU */
     unsigned compute; /* compute slices of its GI, 0 for the whole GPU */
     bool running, mps;
-    unsigned busy_ppt;
+    unsigned busy_ppt; /* its part of the last second; who takes turns has only his turns */
     char name[BOX_WORK_NAME];
 };
 

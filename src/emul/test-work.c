@@ -228,6 +228,16 @@ TEST(books)
     EXPECT(box_work_others(b, 0, &other, 2 * METER_STEP, seen, 2) == 1 && !seen[0].running,
            "and that it no longer does");
     EXPECT(box_work_busy(b, 0, 2 * METER_STEP) == 100, "the GPU was busy for a tenth of a second");
+    for (unsigned i = 10; i < 30; i++) {
+        (void)box_work_run(b, &s, i * METER_STEP, METER_STEP, (i + 2) * METER_STEP, false, "a");
+        (void)box_work_run(b, &other, i * METER_STEP, METER_STEP, (i + 2) * METER_STEP, false, "b");
+    }
+    EXPECT(box_work_others(b, 0, NULL, 30 * METER_STEP, seen, 2) == 2 &&
+               seen[0].busy_ppt + seen[1].busy_ppt <= 1100 && seen[0].busy_ppt >= 500 &&
+               seen[1].busy_ppt >= 500,
+           "two that take turns have about half of it each, not %u and %u", seen[0].busy_ppt,
+           seen[1].busy_ppt);
+    EXPECT(box_work_busy(b, 0, 30 * METER_STEP) == 1000, "and the GPU never rests");
     box_leave(b, &s);
     EXPECT(box_work_others(b, 0, &other, METER_STEP, seen, 2) == 0, "a process that left is gone");
     box_leave(b, &other);

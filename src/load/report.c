@@ -35,6 +35,13 @@ static double slowed(const struct serve_report *r)
     return r->alone > 0 ? r->busy / r->alone : 1;
 }
 
+/* What the cost of neighbours rests on: measured if it was so for nine tenths of the time. */
+static const char *cost_basis(const struct serve_report *r)
+{
+    bool measured = r->of_measured >= 0.9 * r->with_others;
+    return work_basis_name(measured ? WORK_MEASURED : r->cost_basis);
+}
+
 static double busy_part(const struct serve_plan *p, const struct serve_report *r)
 {
     int64_t of = p->rate > 0 ? r->elapsed : (int64_t)r->busy;
@@ -94,7 +101,7 @@ void report_lines(const struct serve_plan *p, const struct serve_report *r, stru
         report_names(r->cost_sources, names);
         line(out, r->cost_sources ? r->cost_sources : sources,
              "others    up to %u beside it: %.3f times as long as alone, %s", r->others_most,
-             slowed(r), work_basis_name(r->cost_basis));
+             slowed(r), cost_basis(r));
     }
     for (unsigned s = 0; s < WORK_SOURCES; s++)
         if (sources >> s & 1)

@@ -85,6 +85,8 @@ static int piece(struct server *s, unsigned batch, double *left, struct error *e
     s->r->others_most = MAX(s->r->others_most, others);
     s->r->cost_basis = MAX(s->r->cost_basis, cost.basis);
     s->r->cost_sources |= cost.sources;
+    s->r->with_others += cost.sources ? took : 0;
+    s->r->of_measured += cost.sources && cost.basis == WORK_MEASURED ? took : 0;
     s->r->alone += took / cost.factor;
     s->r->busy += took;
     *left = took < (double)most ? 0 : *left - took / cost.factor;

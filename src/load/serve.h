@@ -34,7 +34,8 @@ struct serve_report {
     uint64_t offered, served, refused, unfinished, batches;
     unsigned queue_most, others_most;
     struct tally latency, wait;
-    double alone, busy; /* ns of service: what it takes alone, and what it took */
+    double alone, busy;              /* ns of service: what it takes alone, and what it took */
+    double with_others, of_measured; /* of these ns: beside others; there as somebody measured */
     enum work_basis basis, cost_basis;
     unsigned sources, cost_sources; /* bits: enum work_source */
     int sig;                        /* the signal that ended it; 0: its time was over */

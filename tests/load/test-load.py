@@ -43,6 +43,11 @@ class Process(ctypes.Structure):
     _fields_ = [("pid", ctypes.c_uint), ("bytes", ctypes.c_ulonglong), ("gi", ctypes.c_uint), ("ci", ctypes.c_uint)]
 
 
+class Share(ctypes.Structure):
+    _fields_ = [("pid", ctypes.c_uint), ("when", ctypes.c_ulonglong), ("sm", ctypes.c_uint), ("memory", ctypes.c_uint), ("enc", ctypes.c_uint),
+                ("dec", ctypes.c_uint)]
+
+
 class Rates(ctypes.Structure):
     _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
 
@@ -110,6 +115,12 @@ class Machine:
         rates = Rates()
         status = self.nvml.nvmlDeviceGetUtilizationRates(self.gpu(index), ctypes.byref(rates))
         return status, rates.gpu
+
+    def shares(self, index):
+        """Per cent of the GPU by pid."""
+        n, rows = ctypes.c_uint(64), (Share * 64)()
+        check(self.nvml.nvmlDeviceGetProcessUtilization(self.gpu(index), rows, ctypes.byref(n), ctypes.c_ulonglong(0)) == 0, "process utilisation")
+        return {rows[i].pid: rows[i].sm for i in range(n.value)}
 
     def start(self, *words, device=None, seconds=4, json_=True):
         argv = [LOAD, *map(str, words), "--for", f"{seconds}s"] + (["--device", str(device)] if device is not None else []) + (["--json"] if json_ else [])
@@ -200,15 +211,14 @@ def every_client_sees_it_until_it_dies():
         check(mine.bytes == 4 << 30 and mine.gi != 0xffffffff and mine.ci == 0, mine.gi, mine.ci, mine.bytes)
         check(m.processes(0)[whole.pid].gi == 0xffffffff, "a whole GPU has no GI")
         check(m.rates(2)[0] == NOT_SUPPORTED, "a GPU in MIG mode has no utilisation")
-        if m.rates(1)[0] != NOT_SUPPORTED:
-            until(lambda: m.rates(0)[1] >= 98, "a busy GPU")
-            check(m.rates(1) == (0, 0), "the other GPU is idle", m.rates(1))
+        until(lambda: m.rates(0)[1] >= 98, "a busy GPU")
+        check(m.rates(1) == (0, 0), "the other GPU is idle", m.rates(1))
+        check(m.shares(0).get(whole.pid, 0) >= 98, "the share of the process", m.shares(0))
         for killed, signal_ in ((load, signal.SIGKILL), (whole, signal.SIGSEGV)):
             killed.send_signal(signal_)
             killed.wait()
         until(lambda: not m.processes(2) and not m.processes(0), "both gone")
-        if m.rates(1)[0] != NOT_SUPPORTED:
-            until(lambda: m.rates(0)[1] == 0, "an idle GPU")
+        until(lambda: m.rates(0)[1] == 0, "an idle GPU")
 
 
 def memory_beyond_the_slice_is_refused_to_that_process_alone():
