@@ -73,3 +73,6 @@ static inline bool calls_mig_mode(const struct ask *k)
 
 /* What the GPU draws now in mW, as far as it can be modelled; 0 where no idle value is known. */
 unsigned calls_power_mw(const struct ask *k);
+
+/* Degrees C of the GPU or its memory, modelled from that; 0 where no idle value is known. */
+int calls_celsius(const struct ask *k, bool memory);

@@ -131,7 +131,7 @@ int emud_nvmlDeviceGetNumGpuCores(struct ask *k)
     return calls_fact(k, calls_board(k)->sms * physical_cores_per_sm(calls_board(k)));
 }
 
-/* A GI has its share of the aperture, less 1 MiB, in all published listings. */
+/* In published listings a GI has its share of the aperture, less 1 MiB, and an idle GPU uses 1. */
 int emud_nvmlDeviceGetBAR1MemoryInfo(struct ask *k)
 {
     const struct board *board = calls_board(k);
@@ -140,9 +140,10 @@ int emud_nvmlDeviceGetBAR1MemoryInfo(struct ask *k)
         return NVML_ERROR_NOT_SUPPORTED;
     if (calls_is_mig(k))
         mib = mib * box_gi(k->box, k->at.gpu, k->at.gi)->size / board->memory_slices - 1;
+    uint64_t used = calls_is_mig(k) ? 0 : 1;
     (void)calls_long(k, mib << 20);
-    (void)calls_long(k, mib << 20);
-    return calls_long(k, 0);
+    (void)calls_long(k, (mib - used) << 20);
+    return calls_long(k, used << 20);
 }
 
 /* The firmware of the GPU's own processor comes with the driver; all listings show its version. */

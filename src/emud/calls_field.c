@@ -140,7 +140,7 @@ static void set_single(const struct ask *k, nvmlFieldValue_t *v)
     const struct board *board = calls_board(k);
     switch (v->fieldId) {
     case FIELD_MEMORY_TEMPERATURE:
-        set_fact(v, (unsigned)MAX(p->c_memory_idle, 0));
+        set_fact(v, (unsigned)calls_celsius(k, true));
         return;
     case FIELD_PCIE_REPLAYS:
     case FIELD_PCIE_REPLAY_ROLLOVERS:

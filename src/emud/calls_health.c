@@ -1,8 +1,9 @@
 /* Health: ECC, remapped rows, temperatures, inforom. The counters are those of box_ecc: nothing
  * wears out by itself here.
  *
- * Temperatures are modelled: a measured idle value (physical.def), and nothing where none was
- * measured. Thresholds of Hopper are margins to a limit, which newer clients ask for as fields. */
+ * Temperatures are modelled from a measured idle value (physical.def), and there is none where none
+ * was measured. Thresholds of Hopper are margins to a limit, which newer clients ask for as fields.
+ */
 #include "emud/calls.h"
 
 /* Boards with HBM or ECC GDDR that have ECC on and cannot be without MIG: those with MIG. */
@@ -150,8 +151,7 @@ int emud_nvmlDeviceGetTemperature(struct ask *k)
 {
     if (calls_arg(k, 1) != 0) /* NVML knows the GPU's sensor alone */
         return NVML_ERROR_INVALID_ARGUMENT;
-    int idle = calls_physical(k)->c_idle;
-    return calls_fact(k, (unsigned)MAX(idle, 0));
+    return calls_fact(k, (unsigned)calls_celsius(k, false));
 }
 
 int emud_nvmlDeviceGetTemperatureThreshold(struct ask *k)

@@ -264,6 +264,21 @@ TEST(fields_say_for_themselves_what_they_cannot)
     free(b);
 }
 
+TEST(a_busy_slice_draws_its_share_of_power)
+{
+    struct box *b = make("h100-sxm", true);
+    struct box_session s = {.pid = 42, .uid = 77};
+    REQUIRE(b);
+    struct target at = slice(b, 0, 9, 2);
+    box_enter(b, &s);
+    CHECK_INT(box_open(b, &s, box_ci(b, 0, at.gi, at.ci)->uuid, 1), ==, BOX_OK);
+    for (int64_t t = 2 * TIME_S; t > 0; t -= METER_STEP)
+        CHECK(box_work_run(b, &s, time_boot() - t, METER_STEP, time_boot(), false, "x"));
+    CHECK_INT(ASK(&user, nvmlDeviceGetPowerUsage, GPU(0)), ==, NVML_SUCCESS);
+    CHECK(number(0) > 280000 && number(0) < 320000); /* three sevenths of it */
+    free(b);
+}
+
 TEST(work_shows_where_there_is_no_mig)
 {
     struct box *b = make("h100-sxm,gb10", false);
@@ -279,7 +294,9 @@ TEST(work_shows_where_there_is_no_mig)
     CHECK_INT(ASK(&user, nvmlDeviceGetUtilizationRates, GPU(0)), ==, NVML_SUCCESS);
     CHECK(number(0) > 40 && number(0) < 60);
     CHECK_INT(ASK(&user, nvmlDeviceGetPowerUsage, GPU(0)), ==, NVML_SUCCESS);
-    CHECK(number(0) > 300000 && number(0) < 450000); /* between 70 and 700 W */
+    CHECK(number(0) > 290000 && number(0) < 410000); /* half of what is between 70 and 629 W */
+    CHECK_INT(ASK(&user, nvmlDeviceGetTemperature, GPU(0)), ==, NVML_SUCCESS);
+    CHECK(number(0) > 46 && number(0) < 54); /* between 41 and 59 C */
     CHECK_INT(ASK(&user, nvmlDeviceGetCurrentClocksThrottleReasons, GPU(0)), ==, NVML_SUCCESS);
     CHECK_INT(long_at(0), ==, 0);
     CHECK_INT(ASK(&user, nvmlDeviceGetProcessUtilization, GPU(0), 1, 4, 0), ==, NVML_SUCCESS);

@@ -31,6 +31,7 @@ struct physical {
     int8_t c_limit; /* the limit that margins count from; 0: thresholds are absolute */
     int8_t c_idle, c_memory_idle; /* measured idle, for the model of heat */
     uint16_t watt_idle;           /* measured idle, for the model of power */
+    uint16_t watt_busy;           /* measured with every SM at work; 0: not known */
 };
 
 /* The figures of a board by the model's name; a row of zeros where nothing is known. Never NULL. */
