@@ -131,18 +131,6 @@ EXPORT const char *nvmlErrorString(nvmlReturn_t result)
     return "Unknown Error";
 }
 
-/* nvidia-smi asks for a private table and does without whatever is not in it: this one is empty but
- * for its own size. Not part of the public ABI, so it is declared here alone. */
-EXPORT nvmlReturn_t nvmlInternalGetExportTable(const void **table, const void *id);
-EXPORT nvmlReturn_t nvmlInternalGetExportTable(const void **table, const void *id)
-{
-    static const size_t empty[] = {sizeof(size_t)};
-    if (!table || !id)
-        return NVML_ERROR_INVALID_ARGUMENT;
-    *table = empty;
-    return NVML_SUCCESS;
-}
-
 /* Handles of sets are their place in state.sets, tagged. */
 static const uint64_t set_tag = UINT64_C(0x5e70) << 32;
 

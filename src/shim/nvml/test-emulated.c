@@ -144,6 +144,57 @@ TEST(a_killed_program_lets_go)
     stop();
 }
 
+/* nvidia-smi's private table: its size first, nothing but four slots, and the processes in one. */
+TEST(the_private_table)
+{
+    struct {
+        unsigned pid;
+        unsigned long long bytes;
+        unsigned gi, ci;
+        unsigned long long other;
+        char name[4096];
+    } found[2];
+    nvmlReturn_t (*get)(const void **, const void *);
+    nvmlReturn_t (*list)(nvmlDevice_t, unsigned *, void *);
+    nvmlReturn_t (*handle)(unsigned, nvmlDevice_t *);
+    nvmlDevice_t d = NULL;
+    nvmlGpuInstance_t gi;
+    nvmlComputeInstance_t ci;
+    char uuid[96] = "";
+    const void *const *slots = NULL;
+    unsigned count = 2, used = 0;
+    REQUIRE(start("1xa100-80", NULL, NULL));
+    REQUIRE(n.nvmlInit_v2() == NVML_SUCCESS);
+    *(void **)&get = dlsym(n.handle, "nvmlInternalGetExportTable");
+    CHECK_INT(get(NULL, uuid), ==, NVML_ERROR_INVALID_ARGUMENT);
+    REQUIRE(get((const void **)&slots, uuid) == NVML_SUCCESS);
+    REQUIRE((size_t)slots[0] == 216 * sizeof(void *));
+    for (unsigned i = 1; i < 216; i++)
+        used += slots[i] != NULL;
+    CHECK_INT(used, ==, 4);
+    memcpy(&handle, &slots[81], sizeof handle);
+    memcpy(&list, &slots[213], sizeof list);
+    CHECK_INT(handle(0, &d), ==, 0);
+    CHECK(d == gpu(0));
+    CHECK_INT(n.nvmlDeviceGetUUID(slice(d, 19, 0, &gi, &ci), uuid, sizeof uuid), ==, 0);
+    pid_t program = holder("hold", uuid, "512");
+    REQUIRE(program > 0);
+    CHECK_INT(list(d, &count, found), ==, 0);
+    CHECK(count == 1 && found[0].pid == (unsigned)program && found[0].bytes == 512 << 20);
+    CHECK(found[0].gi == 13 && found[0].ci == 0);
+    CHECK_HAS(found[0].name, "fetta-emud");
+    count = 0;
+    CHECK_INT(list(d, &count, found), ==, NVML_ERROR_INSUFFICIENT_SIZE);
+    CHECK_INT(count, ==, 1);
+    memcpy(&list, &slots[214], sizeof list);
+    count = 2;
+    nvmlReturn_t status = list(d, &count, found);
+    CHECK(status == NVML_ERROR_NOT_SUPPORTED || (status == NVML_SUCCESS && count == 0));
+    end(program);
+    CHECK_INT(n.nvmlShutdown(), ==, 0);
+    stop();
+}
+
 static void as_nobody(void)
 {
     nvmlGpuInstance_t gi;
