@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static bool reserve(struct str *s, size_t more)
 {
@@ -127,4 +128,19 @@ const char *str_nearest(const char *word, const char *const *candidates, size_t 
         }
     }
     return best;
+}
+
+int str_unit(const char *unit)
+{
+    static const char letters[] = "kmgt";
+    if (strcasecmp(unit, "b") == 0)
+        return 0;
+    const char *letter = *unit ? strchr(letters, *unit | 0x20) : NULL;
+    if (!letter)
+        return -1;
+    const char *rest = unit + 1;
+    rest += *rest == 'i' || *rest == 'I';
+    if (*rest && strcasecmp(rest, "b") != 0)
+        return -1;
+    return 10 * (int)(letter - letters + 1);
 }

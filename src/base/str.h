@@ -33,5 +33,9 @@ bool str_copy(char *to, size_t size, const char *from);
 /* A hash of the text (FNV-1a), the same everywhere and for ever. */
 uint64_t str_hash(const char *text);
 
+/* The power of two a unit of bytes stands for: 10 for "K", "KB", "Ki" and "KiB" in any case, 20 for
+ * "M", 30 for "G", 40 for "T", 0 for "B"; -1 for anything else. */
+int str_unit(const char *unit);
+
 /* The word of `n` candidates nearest to `word` by edit distance, or NULL if none is near. */
 const char *str_nearest(const char *word, const char *const *candidates, size_t n);

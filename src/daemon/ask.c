@@ -219,9 +219,9 @@ static int resolve_need(struct call *c, const struct body *b, struct lease *l, s
         return r;
     if (b->bytes && b->bytes < 1 << 20)
         return error_set(err, ERROR_INVALID,
-                         "memory: %llu bytes is less than any program needs; is a unit missing, "
-                         "such as %lluGiB?",
-                         (unsigned long long)b->bytes, (unsigned long long)b->bytes);
+                         "memory: %llu bytes is less than any program needs; write it with a unit, "
+                         "such as 18GiB",
+                         (unsigned long long)b->bytes);
     l->bytes = b->bytes;
     for (unsigned i = 0; i < world_board_n(d->world); i++) {
         const struct board *board = world_board(d->world, i);

@@ -4,10 +4,10 @@
  * it, and not later as a slice of a surprising size. */
 #include "model/request.h"
 
+#include "base/str.h"
 #include "base/time.h"
 
 #include <string.h>
-#include <strings.h>
 
 #define BYTES_END (UINT64_C(1) << 50)
 
@@ -32,22 +32,6 @@ static bool read_digits(const char **text, uint64_t most, uint64_t *value)
     return any;
 }
 
-/* The power of two behind "G", "GB", "Gi" or "GiB", -1 for anything else. */
-static int unit_shift(const char *unit)
-{
-    static const char letters[] = "kmgt";
-    if (strcasecmp(unit, "b") == 0)
-        return 0;
-    const char *letter = *unit ? strchr(letters, *unit | 0x20) : NULL;
-    if (!letter)
-        return -1;
-    const char *rest = unit + 1;
-    rest += *rest == 'i' || *rest == 'I';
-    if (*rest && strcasecmp(rest, "b") != 0)
-        return -1;
-    return 10 * (int)(letter - letters + 1);
-}
-
 int request_parse_bytes(const char *text, const char *what, uint64_t *ret, struct error *err)
 {
     const char *at = text;
@@ -62,7 +46,7 @@ int request_parse_bytes(const char *text, const char *what, uint64_t *ret, struc
         return error_set(err, ERROR_INVALID,
                          "%s: \"%.40s\" has no unit, write for example %.40sG or %.40sM", what,
                          text, text, text);
-    int shift = unit_shift(at);
+    int shift = str_unit(at);
     if (shift < 0)
         return error_set(err, ERROR_INVALID,
                          "%s: \"%.40s\" has an unknown unit or a fraction, write a whole number of "

@@ -130,23 +130,16 @@ static int read_int(const struct field_at *at, const json_t *value, const struct
     return 0;
 }
 
-/* "18GiB", "18G", "18432": the factor is a power of two in both spellings, as docker and Slurm. */
+/* "18GiB", "18G", "18432": the factor is a power of two in all spellings, as docker and Slurm. */
 static bool parse_bytes(const char *text, uint64_t *ret)
 {
-    static const char units[] = "KMGT";
     char *end;
     errno = 0;
     if (!isdigit((unsigned char)text[0]))
         return false;
     uint64_t number = strtoull(text, &end, 10);
-    unsigned shift = 0;
-    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    if (unit) {
-        shift = 10 * (unsigned)(unit - units + 1);
-        end++;
-        end += strcmp(end, "iB") == 0 ? 2 : 0;
-    }
-    if (errno != 0 || *end != '\0' || number >= (UINT64_C(1) << 50) >> shift)
+    int shift = *end ? str_unit(end) : 0;
+    if (errno != 0 || shift < 0 || number >= (UINT64_C(1) << 50) >> shift)
         return false;
     *ret = number << shift;
     return true;

@@ -51,6 +51,20 @@ static void wrong(const char *text, const char *sentence)
     CHECK_STR(err.text, sentence);
 }
 
+TEST(a_size_has_a_unit_in_any_of_its_spellings)
+{
+    static const char *const sizes[] = {"18G", "18g", "18GB", "18gb", "18Gi", "18GiB", "18432M",
+                                        "18432mib", "19327352832", "19327352832B"};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct got g;
+        struct error err = {0};
+        char text[80];
+        (void)snprintf(text, sizeof(text), "{\"count\": 1, \"bytes\": \"%s\"}", sizes[i]);
+        CHECK_INT(read_text(text, strlen(text), &g, &err), ==, 0);
+        CHECK_INT(g.bytes, ==, 18LL << 30);
+    }
+}
+
 TEST(values_are_read)
 {
     struct got g;
@@ -105,7 +119,7 @@ TEST(mistakes_are_named)
           "request: tags: 3 elements are too many, at most 2 are taken");
     wrong("{\"count\": 1, \"extra\": []}",
           "request: extra: expected an object with keys, found a list");
-    static const char *const sizes[] = {"18GB", "G", "", "-1", "1.5G", "18GiBx", "1048576G", " 1"};
+    static const char *const sizes[] = {"18GX", "G", "", "-1", "1.5G", "18GiBx", "1048576G", " 1"};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         char text[64], sentence[160];
         (void)snprintf(text, sizeof(text), "{\"count\": 1, \"bytes\": \"%s\"}", sizes[i]);
