@@ -69,6 +69,23 @@ def nvidia_smi_table():
 
 
 @test
+def nvidia_smi_shows_processes_with_their_place():
+    need("nvidia-smi")
+    with House("2xh100-sxm", fettad=False) as h:
+        cut(h)
+        work = h.hold("hold", uuids(h)[1], 500)
+        said = smi(h)[1]
+        rows = re.findall(r"(?m)^\|\s+(\d+)\s+(\S+)\s+(\S+)\s+(\d+)\s+(\w+)\s+(\S.*?)\s+(\d+)MiB \|$", said)
+        same([(r[0], r[1], r[2], int(r[3]), r[4], r[6]) for r in rows], [("0", "7", "0", work.pid, "C", "500")], f"processes in\n{said}")
+        has(rows[0][5], "fetta-emud")
+        status, said = smi(h, "--query-compute-apps=pid,used_memory,gpu_uuid", "--format=csv,noheader")
+        same((status, said.strip()), (0, f"{work.pid}, 500 MiB, {uuids(h, 'GPU')[0]}"))
+        work.kill()
+        work.wait()
+        until(lambda: "No running processes found" in smi(h)[1], "its end")
+
+
+@test
 def nvidia_smi_xml():
     need("nvidia-smi")
     with House("2xh100-sxm", fettad=False) as h:
