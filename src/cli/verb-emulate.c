@@ -386,6 +386,16 @@ static void tear_down(struct emulation *m)
     spawn_end(&m->s);
 }
 
+static int prepare(struct emulation *m, struct error *err)
+{
+    int r = write_plan(m, err);
+    if (r == 0 && !make_env(m))
+        r = error_set(err, ERROR_NO_MEMORY, "no memory left to start a machine");
+    make_helpers(m);
+    driver_trouble(m);
+    return r;
+}
+
 /* The exit status of the program, once everything is taken down again. */
 static int run(struct emulation *m, char **command)
 {
@@ -396,11 +406,7 @@ static int run(struct emulation *m, char **command)
     int r = place_make(&m->place, m->branch ? m->branch->folder : "", &err);
     if (r == 0) {
         m->cleaner = place_watch(m->place.dir, m->lifeline[0]);
-        r = write_plan(m, &err);
-        if (r == 0 && !make_env(m))
-            r = error_set(&err, ERROR_NO_MEMORY, "no memory left to start a machine");
-        make_helpers(m);
-        driver_trouble(m);
+        r = prepare(m, &err);
     }
     if (r == 0 && m->files)
         r = namespace_enter(m->place.files, &err);
