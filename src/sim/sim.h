@@ -1,0 +1,71 @@
+/* A fleet on a virtual clock, decided by the very engine that the daemon runs.
+ *
+ * Jobs come in, the engine places them or makes them wait, a make-believe driver makes and destroys
+ * instances in the times it is given, and jobs end when they have run. Nothing is decided here: a
+ * policy is a rule that the engine follows, or a layout that was applied to it. The same jobs,
+ * setup and seed give the same result to the bit. */
+#pragma once
+
+#include "engine/world.h"
+
+enum {
+    SIM_BOARDS = 4,      /* most kinds of GPUs in one fleet */
+    SIM_GPUS = 60000,    /* most GPUs */
+    SIM_USERS = 1 << 20, /* owners are numbered below this */
+};
+
+/* One request and what becomes of it when it gets its slices. */
+struct sim_job {
+    int64_t submit; /* ns of the run; not before the job that came before it */
+    int64_t run;    /* ns it runs from its grant on; > 0 */
+    int64_t wait;   /* ns it waits at most; 0 now or never, TIME_NEVER without limit */
+    uint32_t user;
+    int16_t priority;
+    uint8_t count;           /* slices, all or none */
+    bool whole;              /* whole GPUs; `row` is not looked at */
+    uint8_t row[SIM_BOARDS]; /* its profile on each board, BOARD_NO_PROFILE where it has none */
+};
+
+struct sim_group {
+    const struct board *board;
+    uint32_t gpus;
+    struct layout fixed; /* applied to each of them before the first job; empty: dynamic */
+};
+
+struct sim_setup {
+    unsigned group_n;
+    struct sim_group groups[SIM_BOARDS];
+    int64_t create_ns, destroy_ns, mode_ns; /* what the driver takes; 0: no time */
+    bool told_runtime;                      /* the engine knows how long jobs run, as by --for */
+    uint32_t quota_compute;                 /* compute slices of one user at a time; 0: no limit */
+    int64_t from,
+        until; /* the window of the figures; until 0: from the first job to the last end */
+};
+
+/* Where jobs come from: fills one and returns 1, returns 0 after the last, or a negative code. */
+struct sim_source {
+    int (*next)(void *arg, struct sim_job *ret, struct error *err);
+    void *arg;
+};
+
+/* What happened. Figures in GPC are compute slices of the profile times ns of running. */
+struct sim_result {
+    uint64_t asked, granted, refused, done, steps;
+    double gpc_asked, gpc_granted; /* compute slices x run time of jobs that asked in the window */
+    double gpc_busy;               /* compute slices x ns in use, inside the window */
+    double gpc_all;                /* compute slices x ns there were */
+    double gpu_used;               /* GPUs with any lease on them, mean over the window */
+    double wait_mean, wait_p95, wait_p99, wait_most; /* s, of jobs granted */
+    double end_mean;                                 /* s from submit to end */
+    double makespan;                                 /* s from the first submit to the last end */
+    uint64_t made, destroyed;                        /* instances */
+    int64_t last;                                    /* ns of the last event */
+};
+
+/* Called now and then on long runs with the jobs asked so far; NULL: not. */
+typedef void sim_progress(void *arg, uint64_t asked);
+
+/* Runs all jobs to their end. ERROR_INVALID for a setup or a job that cannot be (with its number),
+ * the source's error, ERROR_NO_MEMORY. */
+int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_progress *progress,
+            void *progress_arg, struct sim_result *ret, struct error *err);
