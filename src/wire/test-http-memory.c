@@ -62,9 +62,10 @@ TEST(a_server_without_memory_says_so_and_serves_on)
 static pid_t serve_beside(struct site *t)
 {
     pid_t pid = fork();
-    for (; pid == 0;)
+    if (pid != 0)
+        return pid;
+    for (;;)
         (void)site_turn(t, 1000);
-    return pid;
 }
 
 TEST(a_client_without_memory_says_so_and_asks_again)
