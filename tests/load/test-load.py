@@ -12,6 +12,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.dont_write_bytecode = True
+import sanitized  # noqa: E402 the path above
+
 WORDS = sys.argv[1:]
 BUILD = os.path.abspath(WORDS[WORDS.index("--build") + 1] if "--build" in WORDS else "build")
 NAMES = [w for i, w in enumerate(WORDS) if not w.startswith("--") and (i == 0 or WORDS[i - 1] != "--build")]
@@ -21,6 +25,13 @@ LATE_MS = 40
 NOT_SUPPORTED = 3
 for name in [n for n in os.environ if n.startswith("FETTA_") or n == "CUDA_VISIBLE_DEVICES"]:
     del os.environ[name]
+
+
+# NVML is loaded into this very program, which then has to begin with the sanitizers' libraries.
+EXTRA = sanitized.environment(NVML)
+if EXTRA and "LD_PRELOAD" not in os.environ:
+    os.execve(sys.executable, [sys.executable, "-B", __file__, *WORDS], {**os.environ, **EXTRA})
+CLEAN = {k: v.replace(":detect_leaks=0", "") for k, v in os.environ.items() if k != "LD_PRELOAD"}
 
 
 class Skip(Exception):
@@ -60,11 +71,11 @@ class Machine:
         self.socket = self.dir + "/socket"
         ready, write = os.pipe()
         self.emud = subprocess.Popen([EMUD, spec, "--socket", self.socket, "--mig", "off", "--root-uid", str(os.getuid()), "--ready-fd", str(write)],
-                                     pass_fds=[write], stdin=subprocess.DEVNULL)
+                                     pass_fds=[write], stdin=subprocess.DEVNULL, env=CLEAN)
         os.close(write)
         check(os.read(ready, 64).startswith(b"READY"), "the emulated driver did not start")
         os.close(ready)
-        self.env = {**os.environ, "FETTA_EMU_SOCKET": self.socket}
+        self.env = {**CLEAN, "FETTA_EMU_SOCKET": self.socket}
         self.loads = []
 
     def __enter__(self):
@@ -300,7 +311,7 @@ def it_ends_when_told_and_when_the_driver_goes():
 
 def in_a_lease_it_takes_the_slice_of_the_lease():
     done = subprocess.run([FETTA, "emulate", "1xa100-80", "--", FETTA, "run", "-s", "2g.20gb", "--", FETTA, "emulate", "load", "--model", "yolos-small",
-                           "--for", "1s", "--json"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+                           "--for", "1s", "--json"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False, env=CLEAN)
     check(done.returncode == 0, done.stdout, done.stderr)
     report = json.loads(done.stdout)
     check(report["device"]["profile"] == "2g.20gb" and report["service"]["basis"] == "predicted", report)
