@@ -55,6 +55,11 @@ static bool reconcile_leaving(struct look *k, struct seat *s, const struct sight
         return true;
     if (at && s->state == SEAT_QUARANTINED && !s->retry_at)
         s->state = SEAT_DESTROYING;
+    /* Of one that was being made when the GPU went, this is the first that tells its number. */
+    if (at) {
+        s->gi = at->gi;
+        s->ci = at->ci;
+    }
     s->op = 0;
     return at != NULL;
 }

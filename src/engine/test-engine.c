@@ -375,6 +375,28 @@ TEST(a_lost_gpu_ends_its_leases_and_returns)
     CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 0);
 }
 
+/* The driver may have done what it was asked and gone before it could say so: what stands there when
+ * it is back is destroyed by the number it has, which nobody was told before. */
+TEST(an_instance_made_while_the_gpu_was_lost_is_destroyed)
+{
+    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
+    (void)rig_ask(&r, rig_want("1g.10gb", 1));
+    const struct action *create = rig_action(&r, ACTION_CREATE);
+    REQUIRE(create);
+    struct sighting made = {.profile = create->profile, .start = create->start, .size = 1,
+                            .gi = 11, .has_ci = true, .ci = 3};
+    struct event e, back;
+    (void)rig_look(&r, 0, &e);
+    back = e;
+    back.gpu.seen[back.gpu.n++] = made;
+    e.gpu.health = MACHINE_LOST;
+    (void)rig_step(&r, &e);
+    (void)rig_step(&r, &back);
+    const struct action *destroy = rig_action(&r, ACTION_DESTROY);
+    REQUIRE(destroy);
+    CHECK_INT(destroy->gi, ==, 11);
+}
+
 static struct event layout_event(const struct rig *r, unsigned gpu, const char *const *names)
 {
     struct event e = {.kind = EVENT_LAYOUT};
