@@ -100,8 +100,8 @@ static int first_fit(const struct fleet *f, unsigned profile)
     return -1;
 }
 
-/* Both ways must agree on whether there is room: a fast wrong answer is no figure. And there must be
- * room for all that is asked in every fleet: "no" is quicker than "here", and fleets are compared. */
+/* Both ways must agree on whether there is room: a fast wrong answer is no figure. And every fleet
+ * must have room for all that is asked: "no" is quicker than "here", and fleets are compared. */
 static void compare(const struct fleet *f)
 {
     for (unsigned p = 0; p < f->board->profile_n; p++) {

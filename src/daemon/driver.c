@@ -23,6 +23,7 @@ enum { LOOK_UNIT = MACHINE_GPUS, WAIT_UNIT, UNIT_N, JOB_MAX = 64, DEATHS_MAX = 5
 #define CALL_DEADLINE (120 * TIME_S)
 #define SLOW (2 * TIME_S)
 #define LOST_RETRY (250 * TIME_MS)
+#define SETTLE (100 * TIME_MS)
 
 /* Something a unit's worker shall do, in order. */
 struct job {
@@ -43,6 +44,7 @@ struct unit {
     unsigned deaths;          /* of its workers, in a row */
     uint32_t changes;         /* counts changes submitted and answered on this GPU */
     uint32_t changes_at_look;
+    int64_t changed_at;       /* boot time of the last answer to a change; 0: none yet */
 };
 
 struct driver {
@@ -123,6 +125,7 @@ static void answer_change(struct unit *u, const struct job *job, int code,
 {
     struct daemon *d = u->driver->daemon;
     u->changes++;
+    u->changed_at = time_boot();
     if (u->driver->forget && job->op == 0)
         return;
     struct event e = {.kind = EVENT_APPLIED,
@@ -174,16 +177,35 @@ static void answer_look(struct unit *u, int code, struct machine *m, const struc
     daemon_looked(d);
     v->forget = false;
     if (any_stale || v->look_wanted)
-        look_soon(v, any_stale ? 100 * TIME_MS : 0);
+        look_soon(v, any_stale ? SETTLE : 0);
     start_waiting(v);
 }
 
-/* Something happened to the hardware, or the driver went away: both mean look. */
+/* Whether we are changing the hardware ourselves, or have just done so. */
+static bool changing(const struct driver *v)
+{
+    int64_t now = time_boot();
+    for (unsigned i = 0; i < MACHINE_GPUS; i++) {
+        const struct unit *u = &v->units[i];
+        bool under_way = u->job_n > 0 && u->jobs[0].request.call == WORKER_APPLY;
+        if (under_way || (u->changed_at && now - u->changed_at < SETTLE))
+            return true;
+    }
+    return false;
+}
+
+/* Something happened to the hardware, or the driver went away: both mean look. Our own changes are
+ * such events, too, and nothing in an event says whose it is or how many a change makes: so none is
+ * spared, but a burst of them is one look, once they have settled. */
 static void answer_wait(struct unit *u, int code)
 {
+    struct driver *v = u->driver;
     if (code < 0)
         drop_job(u);
-    look_soon(u->driver, 0);
+    if (code < 0 || !changing(v))
+        look_soon(v, 0);
+    else if (!v->look_wanted)
+        look_soon(v, SETTLE);
 }
 
 static void answer(struct unit *u, struct worker_answer *a)
