@@ -53,14 +53,12 @@ def both_file_names():
         check(os.path.exists(os.path.join(os.path.dirname(NVML), name)), name)
 
 
-@test
-def nvidia_smi_table():
-    need("nvidia-smi")
+def table(version):
     with House("2xh100-sxm", fettad=False) as h:
         cut(h)
-        status, said = smi(h)
+        status, said = smi(h, version=version)
         same(status, 0, said)
-        has(said, "NVIDIA-SMI 535.", f"|   1  {NAME}", "00000000:07:00.0", "Enabled |", "| MIG devices: ")
+        has(said, f"NVIDIA-SMI {version}.", f"|   1  {NAME}", "00000000:07:00.0", "Enabled |", "| MIG devices: ")
         rows = re.findall(r"(?m)^\|\s+0\s+(\d+)\s+(\d+)\s+(\d+)\s+\|\s+(\d+)MiB /\s*(\d+)MiB\s+\|\s*(\d+)\s+\S+\s*\|((?:\s+\d+)+)\s*\|$", said)
         same([tuple(map(int, r[:6])) + (r[6].split(),) for r in rows],
              [(2, 0, 0, 0, 40448, 60, ["3", "0", "3", "0", "3"]), (7, 0, 1, 0, 9984, 16, ["1", "0", "1", "0", "1"])],
@@ -68,21 +66,33 @@ def nvidia_smi_table():
         has(said, "No running processes found")
 
 
-@test
-def nvidia_smi_shows_processes_with_their_place():
-    need("nvidia-smi")
+def processes(version):
     with House("2xh100-sxm", fettad=False) as h:
         cut(h)
         work = h.hold("hold", uuids(h)[1], 500)
-        said = smi(h)[1]
+        said = smi(h, version=version)[1]
         rows = re.findall(r"(?m)^\|\s+(\d+)\s+(\S+)\s+(\S+)\s+(\d+)\s+(\w+)\s+(\S.*?)\s+(\d+)MiB \|$", said)
         same([(r[0], r[1], r[2], int(r[3]), r[4], r[6]) for r in rows], [("0", "7", "0", work.pid, "C", "500")], f"processes in\n{said}")
         has(rows[0][5], "fetta-emud")
-        status, said = smi(h, "--query-compute-apps=pid,used_memory,gpu_uuid", "--format=csv,noheader")
+        status, said = smi(h, "--query-compute-apps=pid,used_memory,gpu_uuid", "--format=csv,noheader", version=version)
         same((status, said.strip()), (0, f"{work.pid}, 500 MiB, {uuids(h, 'GPU')[0]}"))
         work.kill()
         work.wait()
-        until(lambda: "No running processes found" in smi(h)[1], "its end")
+        until(lambda: "No running processes found" in smi(h, version=version)[1], "its end")
+
+
+@test
+def nvidia_smi_535_table_and_processes():
+    need("nvidia-smi")
+    table(535)
+    processes(535)
+
+
+@test
+def nvidia_smi_550_table_and_processes():
+    need("nvidia-smi", "nvidia-smi-550")
+    table(550)
+    processes(550)
 
 
 @test
