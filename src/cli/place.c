@@ -132,6 +132,7 @@ int place_make(struct place *ret, const char *folder, struct error *err)
     name(ret->socket, ret->dir, "fetta.sock");
     name(ret->state, ret->dir, "state");
     name(ret->config, ret->dir, "fetta.yaml");
+    name(ret->image, ret->dir, "machine");
     name(ret->files, ret->dir, "files");
     name(ret->driver_log, ret->dir, "fetta-emud.log");
     name(ret->daemon_log, ret->dir, "fettad.log");

@@ -14,6 +14,7 @@ struct place {
     char driver[PLACE_FILE]; /* socket of the emulated driver */
     char socket[PLACE_FILE]; /* of fettad */
     char state[PLACE_FILE], config[PLACE_FILE];
+    char image[PLACE_FILE]; /* the machine of a board file for the emulated driver */
     char files[PLACE_FILE]; /* where the machine's files are kept, if it has any */
     char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
     char kmsg[PLACE_FILE]; /* the machine's kernel log */

@@ -2,6 +2,7 @@
  * its own, keeps both running as systemd would, and takes everything away when the command has
  * ended. */
 #include "cli/args.h"
+#include "cli/boards.h"
 #include "cli/branch.h"
 #include "cli/get.h"
 #include "cli/grant.h"
@@ -31,6 +32,7 @@ enum { NOBODY = -2, START_MS = 30000, STOP_MS = 5000, QUIET_MS = 3000, FAILURES_
 struct emulation {
     struct cli *c;
     const char *machine, *mig, *driver_name;
+    struct machine *played;      /* of a board file; NULL: `machine` is a name */
     const struct branch *branch; /* NULL: the machine's own driver */
     bool as_user, files;
     struct place place;
@@ -65,6 +67,24 @@ static int check_trouble(const struct emulation *m, struct error *err)
     if (m->latency && strcmp(m->latency, "board") != 0 && strcmp(m->latency, "off") != 0)
         return error_set(err, ERROR_INVALID, "--latency: '%.20s' is neither board nor off",
                          m->latency);
+    return 0;
+}
+
+/* The machine by name, or by a board file, which is told apart by its ending or a slash. */
+static int find_machine(struct emulation *m, struct error *err)
+{
+    AUTO_FREE struct machine *machine = malloc(sizeof *machine);
+    if (!machine)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left for a machine");
+    bool file = boards_is_file(m->machine);
+    int r = file ? boards_load(m->machine, machine, err) : machine_parse(m->machine, machine, err);
+    if (r == 0 && m->driver_name)
+        r = branch_find(m->driver_name, machine, &m->branch, err);
+    if (r < 0 || !file)
+        return r;
+    const char *slash = strrchr(m->machine, '/');
+    m->machine = slash ? slash + 1 : m->machine;
+    m->played = STEAL(machine);
     return 0;
 }
 
@@ -105,11 +125,7 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
     if (*ret_first == argc)
         return error_set(err, ERROR_INVALID, "what to run on it? fetta emulate %s -- COMMAND",
                          m->machine);
-    AUTO_FREE struct machine *machine = malloc(sizeof *machine);
-    if (!machine)
-        return error_set(err, ERROR_NO_MEMORY, "no memory left for a machine");
-    r = machine_parse(m->machine, machine, err);
-    return r < 0 || !m->driver_name ? r : branch_find(m->driver_name, machine, &m->branch, err);
+    return find_machine(m, err);
 }
 
 /* `value` in front of what NAME holds already; for us too, since we look for the command. */
@@ -169,6 +185,8 @@ static void make_helpers(struct emulation *m)
                                 .pidfd = -1,
                                 .ready_fd = -1,
                                 .again = TIME_NEVER};
+    if (m->played)
+        driver_option(m, "--image", p->image);
     if (m->files)
         driver_option(m, "--files", p->files);
     if (m->branch)
@@ -381,6 +399,7 @@ static void tear_down(struct emulation *m)
         (void)kill(m->cleaner, SIGKILL);
     (void)spawn_kill_all(&m->s, 2 * TIME_S, &ignored);
     grant_free_env(m->env);
+    free(m->played);
     (void)fd_close(m->lifeline[0]);
     (void)fd_close(m->lifeline[1]);
     spawn_end(&m->s);
@@ -392,6 +411,8 @@ static int prepare(struct emulation *m, struct error *err)
     if (r == 0 && !make_env(m))
         r = error_set(err, ERROR_NO_MEMORY, "no memory left to start a machine");
     make_helpers(m);
+    if (r == 0 && m->played)
+        r = boards_pass(m->place.image, m->played, err);
     driver_trouble(m);
     return r;
 }

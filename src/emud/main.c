@@ -12,6 +12,8 @@
 #include "base/time.h"
 #include "files/tree.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@
 enum { SLOW_MAX = 64 };
 
 struct arguments {
-    const char *machine, *socket, *driver, *plan, *kmsg, *files;
+    const char *machine, *socket, *driver, *plan, *kmsg, *files, *image;
     bool mig;
     uint32_t root;
     int ready_fd;
@@ -43,6 +45,7 @@ static const char usage[] =
     "  --root-uid UID          this user too may change the machine\n"
     "  --latency board|off     operations take the time they take on such boards (off)\n"
     "  --latency CALL=MS       every call of this NVML function takes MS; may be repeated\n"
+    "  --image FILE            MACHINE is only a name; this is what fetta made of a board file\n"
     "  --files DIR             keeps the machine's device nodes, /proc and /sys there (root)\n"
     "  --clock real|virtual|xN the clock of the machine: virtual jumps over waiting (real)\n"
     "  --plan FILE             a fault plan as fetta emulate makes it\n"
@@ -91,7 +94,7 @@ static int parse_latency(const char *text, struct arguments *a, struct error *er
 }
 
 enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER,
-       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED, OPT_FILES };
+       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED, OPT_FILES, OPT_IMAGE };
 
 static int take_option(struct arguments *a, int option, struct error *err)
 {
@@ -108,6 +111,9 @@ static int take_option(struct arguments *a, int option, struct error *err)
         return 0;
     case OPT_DRIVER:
         a->driver = optarg;
+        return 0;
+    case OPT_IMAGE:
+        a->image = optarg;
         return 0;
     case OPT_FILES:
         a->files = optarg;
@@ -143,6 +149,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
                                             {"mig", required_argument, NULL, OPT_MIG},
                                             {"driver", required_argument, NULL, OPT_DRIVER},
                                             {"files", required_argument, NULL, OPT_FILES},
+                                            {"image", required_argument, NULL, OPT_IMAGE},
                                             {"root-uid", required_argument, NULL, OPT_ROOT},
                                             {"latency", required_argument, NULL, OPT_LATENCY},
                                             {"clock", required_argument, NULL, OPT_CLOCK},
@@ -185,6 +192,22 @@ static int serve(const struct arguments *a, struct box *box, struct error *err)
     return result;
 }
 
+static int read_image(const char *path, const char *name, struct machine *ret, struct error *err)
+{
+    AUTO_FREE struct machine_image *image = calloc(1, sizeof *image);
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!image)
+        return error_set(err, ERROR_NO_MEMORY, "no memory for an emulated machine");
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot read %s", path);
+    int result = fd_read_all(fd, image, sizeof *image, err);
+    if (result == 0)
+        result = machine_image_check(image, err);
+    *ret = image->machine;
+    (void)str_copy(ret->name, sizeof ret->name, name);
+    return result;
+}
+
 static int run_driver(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.mig = true,
@@ -198,7 +221,8 @@ static int run_driver(int argc, char **argv, struct error *err)
         return result;
     if (!machine)
         return error_set(err, ERROR_NO_MEMORY, "no memory for an emulated machine");
-    result = machine_parse(a.machine, machine, err);
+    result = a.image ? read_image(a.image, a.machine, machine, err)
+                     : machine_parse(a.machine, machine, err);
     if (result < 0)
         return result;
     if (a.driver && !str_copy(machine->driver, sizeof machine->driver, a.driver))

@@ -203,6 +203,27 @@ int machine_parse(const char *spec, struct machine *ret, struct error *err)
     return 0;
 }
 
+void machine_image_seal(struct machine_image *image)
+{
+    (void)str_copy(image->build, sizeof image->build, FETTA_VERSION);
+    image->size = sizeof *image;
+}
+
+int machine_image_check(const struct machine_image *image, struct error *err)
+{
+    const struct machine *m = &image->machine;
+    if (strncmp(image->build, FETTA_VERSION, sizeof image->build) != 0 ||
+        image->size != sizeof *image)
+        return error_set(err, ERROR_VERSION,
+                         "a machine description of another version of fetta; install all of one");
+    bool good = m->gpu_n <= MACHINE_GPUS && m->board_n <= MACHINE_BOARDS;
+    for (unsigned i = 0; good && i < m->gpu_n; i++)
+        good = m->gpus[i].board < m->board_n && m->gpus[i].gi_n <= BOARD_GIS;
+    for (unsigned i = 0; good && i < m->board_n; i++)
+        good = m->boards[i].profile_n <= BOARD_PROFILES;
+    return good ? 0 : error_set(err, ERROR_INVALID, "a machine description with impossible counts");
+}
+
 struct machine_gpu *machine_find_gpu(struct machine *m, const char *uuid)
 {
     for (unsigned i = 0; i < m->gpu_n; i++) {

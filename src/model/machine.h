@@ -82,6 +82,20 @@ struct machine_kind {
 };
 const struct machine_kind *machine_kinds(unsigned *ret_n);
 
+/* A machine on its way between our own programs, which are of one build: its bytes. Zero it before
+ * filling it. */
+struct machine_image {
+    char build[24]; /* FETTA_VERSION */
+    uint64_t size;  /* of this structure */
+    struct machine machine;
+};
+
+/* Marks a filled image as one of this build. */
+void machine_image_seal(struct machine_image *image);
+
+/* -ERROR_VERSION for an image of another build, -ERROR_INVALID for one with impossible counts. */
+int machine_image_check(const struct machine_image *image, struct error *err);
+
 /* The board of one of this machine's GPUs. */
 static inline const struct board *machine_board(const struct machine *m,
                                                 const struct machine_gpu *g)
