@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -92,15 +93,17 @@ static int make_plan(const struct options *o, int fd, struct serve_plan *p, stru
     return work_service(&p->work, &p->place, p->batch, &ignored, err);
 }
 
-/* On a terminal, one line that changes. */
+/* On a terminal, one line that changes, and stays one line. */
 static void show_progress(void *arg, const struct serve_plan *p, const struct serve_report *r,
                           int64_t now)
 {
     AUTO_STR struct str out = {0};
+    struct winsize size = {0};
     (void)arg;
     report_progress(p, r, now, &out);
+    (void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
     if (!out.failed)
-        (void)fprintf(stderr, "\r\033[K%s", out.text);
+        (void)fprintf(stderr, "\r\033[K%.*s", size.ws_col > 1 ? size.ws_col - 1 : 200, out.text);
     (void)fflush(stderr);
 }
 

@@ -294,6 +294,21 @@ def a_measurement_of_ones_own_is_used_and_carried_over():
     check(slice_["service"]["basis"] == "predicted" and near(slice_["latency_ms"]["p50"], 50 / 0.1273), slice_)
 
 
+def an_exclusive_gpu_is_shared_under_mps_alone():
+    exclusive, prohibited = 3, 2
+    with Machine("1xa100-80") as m:
+        check(m.nvml.nvmlDeviceSetComputeMode(m.gpu(0), exclusive) == 0, "compute mode")
+        first = m.start("--model", "yolos-small", device=0, seconds=20)
+        until(lambda: first.pid in m.processes(0), "the first")
+        time.sleep(0.3)
+        turn = end(m.start("--model", "yolos-small", "--sharing", "timeslice", device=0, json_=False), 1)
+        check("is exclusive and somebody is there" in turn, turn)
+        beside = m.run("--model", "yolos-small", device=0, seconds=2)
+        check(beside["sharing"] == "mps" and 1.3 < beside["neighbours"]["factor"] < 1.6, beside)
+        check(m.nvml.nvmlDeviceSetComputeMode(m.gpu(0), prohibited) == 0, "compute mode")
+        check("prohibits all work" in end(m.start("--model", "bert", device=0, json_=False), 1), "prohibited")
+
+
 def it_ends_when_told_and_when_the_driver_goes():
     with Machine("1xa100-80") as m:
         told = m.start("--model", "yolos-small", device=0, seconds=60)
