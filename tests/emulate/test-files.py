@@ -2,16 +2,30 @@
 machine, and that nobody outside sees any of it."""
 import glob
 import os
+import re
 import signal
-import stat
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "daemon"))
 from rig import BUILD, FETTA, NOBODY, ROOT, Skip, check, has, main, same, test
 
 PEERS = os.environ.get("FETTA_PEERS", BUILD + "/peers/root")
+SLURM = """ClusterName=t
+SlurmctldHost=localhost
+PluginDir={plugins}
+AuthType=auth/munge
+GresTypes=gpu
+SlurmdSpoolDir={folder}
+StateSaveLocation={folder}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SlurmUser=root
+NodeName=localhost CPUs={cpus} Gres={gres}
+PartitionName=p Nodes=localhost
+"""
 SHOW = r"""
 import os, stat
 for folder in ("/dev", "/dev/nvidia-caps", "/dev/char"):
@@ -200,6 +214,30 @@ def modprobe_makes_the_nodes():
     before, after = [nodes(part) for part in text.split("BETWEEN\n")]
     same(sum("nvidia-cap" in name for name in before), 6)
     same(after, before)
+
+
+@test
+def slurm_finds_slices():
+    slurmd, plugins = PEERS + "/usr/sbin/slurmd-wlm", PEERS + "/usr/lib/x86_64-linux-gnu/slurm-wlm"
+    if not (os.access(slurmd, os.X_OK) and os.access(plugins + "/gpu_nvml.so", os.R_OK)):
+        raise Skip(f"no slurmd with its NVML plugin in {PEERS}: tools/fetch-peers.sh fetches it")
+    if not os.path.isdir("/sys/fs/cgroup/freezer"):
+        raise Skip("Slurm 22.05 prints GRES only with cgroup v1 hierarchies")
+    gres = "gpu:nvidia_h100_80gb_hbm3_3g.40gb:1,gpu:nvidia_h100_80gb_hbm3_1g.10gb:1"
+    with tempfile.TemporaryDirectory(prefix="fetta-slurm.") as folder:
+        for name, text in (("slurm.conf", SLURM.format(plugins=plugins, folder=folder, cpus=os.cpu_count(), gres=gres)),
+                           ("gres.conf", "AutoDetect=nvml\n"), ("cgroup.conf", "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\n")):
+            with open(f"{folder}/{name}", "w") as f:
+                f.write(text)
+        os.symlink(slurmd, folder + "/slurmd")
+        done = emulate("1xh100-sxm", f"""
+            fetta run -s 3g.40gb -- true; fetta run -s 1g.10gb -- true
+            export LD_LIBRARY_PATH="$LD_LIBRARY_PATH:{PEERS}/usr/lib/x86_64-linux-gnu:{plugins}"
+            cd {folder}; ./slurmd -G -N localhost -f {folder}/slurm.conf 2>&1""")
+    same(done.returncode, 0, done.stdout)
+    for words in ("3g.40gb Count=1 Index=22 .*File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap21,/dev/nvidia-caps/nvidia-cap22 ",
+                  "1g.10gb Count=1 Index=67 .*File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap66,/dev/nvidia-caps/nvidia-cap67 "):
+        check(re.search("Gres Name=gpu Type=nvidia_h100_80gb_hbm3_" + words, done.stdout), done.stdout)
 
 
 main()
