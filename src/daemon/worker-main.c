@@ -5,10 +5,13 @@
 #include "base/fd.h"
 #include "device/worker.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { LARGE = 64 * 1024 }; /* bytes; what is larger goes back to the system when freed */
 
 /* For `fetta emulate record`, which may not use the device layer itself: one look at the machine,
  * written to standard output. */
@@ -37,5 +40,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--record") == 0)
         return record(argc > 2 ? argv[2] : NULL);
+    /* Said once, it stays: else glibc keeps the room of the first picture for the next one. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
     return worker_main(WORKER_FD, getenv(WORKER_ENV_NVML));
 }

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -31,7 +30,6 @@ enum {
     WAIT_MS = 3600 * 1000,   /* one wait for events; only the end of it looks at the socket */
     DRAIN = 64,              /* events of one burst that become one answer */
     ENV_MAX = 64,
-    LARGE = 64 * 1024,       /* bytes; what is larger goes back to the system when freed */
 };
 
 struct worker {
@@ -294,9 +292,6 @@ int worker_main(int fd, const char *nvml)
     /* The socket closes with the parent too, but a child inside the driver would not notice. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct server s = {.fd = fd, .nvml = nvml ? nvml : getenv(WORKER_ENV_NVML)};
-    /* Said once, it stays: else glibc keeps the room of the first picture for the next one. */
-    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
-    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
     AUTO_FREE struct worker_answer *a = calloc(1, sizeof *a);
     int status = a ? serve_all(&s, a) : 1;
     release(&s);

@@ -40,7 +40,7 @@ struct worker_answer {
     struct error err;
     struct device_result result;    /* APPLY */
     struct machine_gpu gpu;         /* OBSERVE_GPU */
-    struct machine *machine;        /* OBSERVE: owned by the worker until the next receive or forget */
+    struct machine *machine;        /* OBSERVE: the worker's until the next receive or forget */
     size_t process_n;
     struct device_process processes[WORKER_PROCESSES_MAX];
 };
