@@ -178,8 +178,17 @@ static void put_board(struct world *w, unsigned index, const struct board *b)
     w->boards[index] = *b;
     w->board_known[index] = true;
     w->board_n = MAX(w->board_n, (size_t)index + 1);
-    fit_fill_room(b, w->rooms[index]);
-    w->fits[index] = (struct fit){.board = &w->boards[index], .room = w->rooms[index]};
+    score_fill(&w->scores[index], b, w->policy.rule, &w->policy.mix);
+    w->fits[index] = (struct fit){.board = &w->boards[index], .score = &w->scores[index]};
+    index_all(w);
+}
+
+static void put_policy(struct world *w, const struct policy *p)
+{
+    w->policy = *p;
+    for (unsigned i = 0; i < w->board_n; i++)
+        if (w->board_known[i])
+            score_fill(&w->scores[i], &w->boards[i], p->rule, &p->mix);
     index_all(w);
 }
 
@@ -198,8 +207,7 @@ void world_apply(struct world *w, const struct changes *c)
             put_board(w, change->board.index, &change->board.board);
             break;
         case CHANGE_POLICY:
-            w->policy = change->policy;
-            index_all(w);
+            put_policy(w, &change->policy);
             break;
         case CHANGE_NEXT_ID:
             w->next_id = change->next_id;

@@ -51,7 +51,7 @@ struct world {
     struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
     struct state_heap heap;
     struct choose *choose;
-    uint8_t (*rooms)[FIT_ROOMS];
+    struct score *scores; /* by board */
     struct fit fits[MACHINE_BOARDS];
     struct board boards[MACHINE_BOARDS];
 };

@@ -83,11 +83,6 @@ static bool seat_free(const struct seat *s, const struct view_want *want)
            (want->start == REQUEST_ANY || s->start == want->start);
 }
 
-static unsigned full_rank(unsigned base, const struct fit *f, const struct layout *l)
-{
-    return base + MIN(fit_room(f, l->busy), (unsigned)VIEW_ROOM_MOST);
-}
-
 static const struct view_place no_place = {.rank = VIEW_NONE, .seat = -1};
 
 static struct view_place place_whole(const struct gpu *g, const struct view_want *want)
@@ -115,9 +110,11 @@ static struct view_place place_fixed(const struct gpu *g, const struct fit *f,
     struct layout full = view_layout(g, true, 0);
     for (unsigned i = 0; i < g->seat_n; i++) {
         if (g->seats[i].fixed && seat_free(&g->seats[i], want) && g->seat_n < BOARD_GIS)
-            return (struct view_place){.rank = (uint8_t)full_rank(VIEW_CLEAR, f, &full),
-                                       .start = g->seats[i].start,
-                                       .seat = -1};
+            return (struct view_place){
+                .rank =
+                    (uint8_t)(VIEW_CLEAR + fit_rank(f, want->row, g->seats[i].start, full.busy)),
+                .start = g->seats[i].start,
+                .seat = -1};
     }
     return no_place;
 }
@@ -132,19 +129,19 @@ static struct view_place place_slice(const struct gpu *g, const struct fit *f,
     struct layout hard = view_layout(g, false, want->avoid),
                   full = view_layout(g, true, want->avoid);
     slices starts = layout_fits(f->board, &full, want->row) & wanted;
-    unsigned rank = full_rank(VIEW_CLEAN, f, &full);
-    slices soft = 0;
+    unsigned base = VIEW_CLEAN;
+    slices soft = 0, busy = full.busy;
     if (!starts) {
         starts = layout_fits(f->board, &hard, want->row) & wanted;
-        rank = full_rank(VIEW_CLEAR, f, &hard);
+        base = VIEW_CLEAR;
+        busy = hard.busy;
         soft = view_soft_slices(g);
     }
     if (!starts || g->seat_n >= BOARD_GIS)
         return no_place;
-    if (!on)
-        rank = VIEW_MODE + (g->pool == POOL_ELASTIC);
-    unsigned start =
-        fit_start(f, want->row, starts, rank < VIEW_CLEAR ? full.busy : hard.busy, soft);
+    unsigned start = fit_start(f, want->row, starts, on ? busy : hard.busy, soft);
+    unsigned rank =
+        on ? base + fit_rank(f, want->row, start, busy) : VIEW_MODE + (g->pool == POOL_ELASTIC);
     return (struct view_place){.rank = (uint8_t)rank, .start = (uint8_t)start, .seat = -1};
 }
 

@@ -10,11 +10,10 @@
 
 enum {
     VIEW_WARM = 0,   /* an idle instance may be taken as it is; never in the index */
-    VIEW_CLEAN = 1,  /* ... + room left: free without destroying anything */
-    VIEW_CLEAR = 65, /* ... + room left: free once idle instances are destroyed */
+    VIEW_CLEAN = 1,  /* ... + how good by the rule: free without destroying anything */
+    VIEW_CLEAR = 65, /* ... + how good by the rule: free once idle instances are destroyed */
     VIEW_MODE = 129, /* ... + 0..7: free after a change of MIG mode */
     VIEW_NONE = CHOOSE_NONE,
-    VIEW_ROOM_MOST = 63,
 };
 
 /* What is wanted of one GPU. */

@@ -30,10 +30,10 @@ struct world *world_new(size_t gpu_max, size_t lease_max)
     w->free_rows = calloc(lease_max + 1, sizeof *w->free_rows);
     w->order = calloc(lease_max + 1, sizeof *w->order);
     w->queue = calloc(lease_max + 1, sizeof *w->queue);
-    w->rooms = calloc(MACHINE_BOARDS, sizeof *w->rooms);
+    w->scores = calloc(MACHINE_BOARDS, sizeof *w->scores);
     w->choose = choose_new(gpu_max);
     if (!w->gpu_known || !w->gpus || !w->leases || !w->free_rows || !w->order || !w->queue ||
-        !w->rooms || !w->choose || !init_indices(w))
+        !w->scores || !w->choose || !init_indices(w))
         return world_free(w);
     for (size_t i = 0; i < lease_max; i++)
         w->free_rows[i] = (uint32_t)(lease_max - 1 - i);
@@ -50,7 +50,7 @@ struct world *world_free(struct world *w)
     free(w->free_rows);
     free(w->order);
     free(w->queue);
-    free(w->rooms);
+    free(w->scores);
     choose_free(w->choose);
     state_chain_done(&w->owners);
     state_chain_done(&w->warm);

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "engine/lease.h"
-#include "model/layout.h"
+#include "plan/score.h"
 
 #include <stddef.h>
 
@@ -73,6 +73,8 @@ struct policy {
     enum warm_reuse warm_reuse;
     uint32_t queue_max;           /* most waiting requests of one owner; 0 = no limit */
     bool no_backfill;             /* nobody overtakes the head of the queue */
+    enum score_rule rule;         /* how a place is chosen */
+    struct score_mix mix;         /* ... for which requests; all 0: any alike */
 };
 
 struct world; /* rows are reached through the functions below */

@@ -59,12 +59,30 @@ static int32_t blocked(const struct board *b, slices busy)
     return sum;
 }
 
+static unsigned weight_of(const struct score_mix *mix, unsigned profile)
+{
+    return mix->word[profile >> 3] >> (profile & 7) * 8 & 0xff;
+}
+
+struct score_mix score_mix_of(const double counts[BOARD_PROFILES])
+{
+    struct score_mix mix = {{0}};
+    double most = 0;
+    for (unsigned p = 0; p < BOARD_PROFILES; p++)
+        most = MAX(most, counts[p]);
+    for (unsigned p = 0; p < BOARD_PROFILES && most > 0; p++) {
+        double part = counts[p] > 0 ? MAX(counts[p] / most * 255, 1) : 0;
+        mix.word[p >> 3] |= (uint64_t)(part + 0.5) << (p & 7) * 8;
+    }
+    return mix;
+}
+
 /* Free memory slices that a request drawn from the mix cannot use, in thousandths. */
 static int32_t useless(const struct board *b, slices busy, const struct score_mix *mix)
 {
     uint64_t all = 0, lost = 0;
     for (unsigned p = 0; p < b->profile_n; p++) {
-        uint64_t weight = plain(b, p) ? mix->weight[p] : 0;
+        uint64_t weight = plain(b, p) ? weight_of(mix, p) : 0;
         all += weight;
         lost += open_starts(b, p, busy) ? 0 : weight;
     }
@@ -76,7 +94,7 @@ static int32_t cost_of(const struct board *b, enum score_rule rule, slices busy,
 {
     switch (rule) {
     case SCORE_ROOM:
-        return capability(b, busy);
+        return (int32_t)layout_room(b, &(struct layout){.busy = busy});
     case SCORE_BEST:
     case SCORE_BEST_CC:
         return (int32_t)free_slices(b, busy);
@@ -102,6 +120,7 @@ static int32_t choice_of(const struct board *b, enum score_rule rule, slices bus
 {
     switch (rule) {
     case SCORE_ROOM:
+        return -(int32_t)layout_room(b, &(struct layout){.busy = busy});
     case SCORE_BEST_CC:
     case SCORE_MIN_DCC:
         return -capability(b, busy);
@@ -165,9 +184,9 @@ void score_fill(struct score *s, const struct board *b, enum score_rule rule,
     struct score_mix known = *mix;
     uint64_t all = 0;
     for (unsigned p = 0; p < b->profile_n; p++)
-        all += plain(b, p) ? known.weight[p] : 0;
-    for (unsigned p = 0; p < b->profile_n && all == 0; p++)
-        known.weight[p] = 1;
+        all += plain(b, p) ? weight_of(mix, p) : 0;
+    if (all == 0)
+        known = (struct score_mix){{UINT64_MAX, UINT64_MAX}};
     s->rule = rule;
     s->growth =
         rule == SCORE_MIN_DCC || rule == SCORE_MFI || rule == SCORE_FGD || rule == SCORE_FGD_FILL;

@@ -33,10 +33,15 @@ enum {
     SCORE_RANKS = 64,     /* ranks are 0..63 */
 };
 
-/* How often each profile is asked for, in any unit; all 0 stands for equally often. */
+/* How often each profile of the board is asked for, as parts of 255: profile p in byte p & 7 of
+ * word p >> 3. All 0 stands for equally often. Packed, so that a policy that holds it stays small
+ * enough to be written down as two numbers. */
 struct score_mix {
-    uint32_t weight[BOARD_PROFILES];
+    uint64_t word[2];
 };
+
+/* Packs counts of requests per profile. */
+struct score_mix score_mix_of(const double counts[BOARD_PROFILES]);
 
 /* One rule's table for one board. Large: allocate it. Only the entries of sets that the board has
  * are ever touched. */
@@ -49,7 +54,7 @@ struct score {
     int32_t step[BOARD_PROFILES][SCORE_RANKS]; /* the largest cost of each rank, ascending */
 };
 
-/* Fills the table; cannot fail. */
+/* Fills the table; cannot fail. With ROOM and the like `mix` is not looked at. */
 void score_fill(struct score *s, const struct board *b, enum score_rule rule,
                 const struct score_mix *mix);
 

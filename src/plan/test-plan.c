@@ -6,11 +6,14 @@
 #include "base/rng.h"
 #include "tests/tap.h"
 
+static unsigned room(const struct board *b, slices busy)
+{
+    return layout_room(b, &(struct layout){.busy = busy});
+}
+
 static void check_room(const struct layout *l, void *arg)
 {
     const struct fit *f = arg;
-    struct layout masks_only = {.busy = l->busy};
-    CHECK_INT(fit_room(f, l->busy), ==, layout_room(f->board, &masks_only));
     for (unsigned p = 0; p < f->board->profile_n; p++) {
         slices starts = layout_fits(f->board, l, p);
         if (!starts)
@@ -20,8 +23,8 @@ static void check_room(const struct layout *l, void *arg)
         unsigned size = f->board->profiles[p].size;
         for (slices left = starts; left; left &= (slices)(left - 1)) {
             unsigned other = (unsigned)__builtin_ctz(left);
-            CHECK_INT(fit_room(f, l->busy | fit_span(other, size)), <=,
-                      fit_room(f, l->busy | fit_span(start, size)));
+            CHECK_INT(room(f->board, l->busy | fit_span(other, size)), <=,
+                      room(f->board, l->busy | fit_span(start, size)));
         }
     }
 }
@@ -30,15 +33,15 @@ TEST(a_start_leaves_the_most_room_on_every_layout)
 {
     unsigned n;
     const struct board *boards = board_all(&n);
-    uint8_t *room = malloc(FIT_ROOMS);
+    struct score *score = malloc(sizeof *score);
     for (unsigned i = 0; i < n; i++) {
         if (!boards[i].memory_slices || strcmp(boards[i].name, "rtx-pro-6000") == 0)
             continue;
-        struct fit f = {&boards[i], room};
-        fit_fill_room(&boards[i], room);
+        struct fit f = {&boards[i], score};
+        score_fill(score, &boards[i], SCORE_ROOM, &(struct score_mix){{0}});
         layout_enumerate(&boards[i], 0x7f, check_room, &f);
     }
-    free(room);
+    free(score);
 }
 
 enum { GPUS = 300 };

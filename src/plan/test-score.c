@@ -78,9 +78,10 @@ TEST(fgd_follows_the_mix)
     struct rig r = rig_new("a100-80");
     unsigned small = board_profile_by_name(r.board, "1g.10gb"), start;
     unsigned big = board_profile_by_name(r.board, "3g.40gb");
-    struct score_mix mix = {{0}};
+    double counts[BOARD_PROFILES] = {0};
     struct layout empty = {0}, spoilt = {0};
-    mix.weight[big] = 1;
+    counts[big] = 1;
+    struct score_mix mix = score_mix_of(counts);
     layout_add(r.board, &spoilt, (struct placement){(uint8_t)small, 0});
     layout_add(r.board, &spoilt, (struct placement){(uint8_t)small, 4});
     for (enum score_rule rule = SCORE_FGD; rule <= SCORE_FGD_FILL; rule++) {

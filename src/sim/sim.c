@@ -161,8 +161,10 @@ static int build(struct run *r)
     struct event policy = {.kind = EVENT_POLICY,
                            .policy = {.default_for = TIME_NEVER,
                                       .max_for = TIME_NEVER,
-                                      .idle_keep = TIME_NEVER,
-                                      .warm_reuse = WARM_ANY}};
+                                      .idle_keep = r->setup->idle_keep,
+                                      .warm_reuse = WARM_ANY,
+                                      .rule = r->setup->rule,
+                                      .mix = r->setup->mix}};
     int rc = step(r, &policy);
     for (unsigned i = 0; i < r->setup->group_n && rc == 0; i++) {
         struct event e = {.kind = EVENT_BOARD,

@@ -36,8 +36,11 @@ struct sim_setup {
     unsigned group_n;
     struct sim_group groups[SIM_BOARDS];
     int64_t create_ns, destroy_ns, mode_ns; /* what the driver takes; 0: no time */
-    bool told_runtime;                      /* the engine knows how long jobs run, as by --for */
-    uint32_t quota_compute;                 /* compute slices of one user at a time; 0: no limit */
+    int64_t idle_keep;      /* instances nobody uses stay so long; TIME_NEVER: until in the way */
+    enum score_rule rule;   /* how the engine chooses a place */
+    struct score_mix mix;   /* ... for which requests */
+    bool told_runtime;      /* the engine knows how long jobs run, as by --for */
+    uint32_t quota_compute; /* compute slices of one user at a time; 0: no limit */
     int64_t from,
         until; /* the window of the figures; until 0: from the first job to the last end */
 };

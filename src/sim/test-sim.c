@@ -70,6 +70,7 @@ TEST(the_driver_takes_its_time)
     struct sim_job jobs[] = {job("7g.80gb", 0, 10), job("4g.40gb", 0, 10)};
     s.create_ns = 2 * TIME_S;
     s.destroy_ns = 3 * TIME_S;
+    s.idle_keep = TIME_NEVER;
     struct sim_result r = run(&s, jobs, 2);
     CHECK(fabs(r.makespan - (2 + 10 + 3 + 2 + 10)) < 1e-9);
     CHECK_INT(r.made, ==, 2);

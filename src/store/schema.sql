@@ -38,7 +38,8 @@ CREATE TABLE policy (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     default_for INTEGER NOT NULL, max_for INTEGER NOT NULL, grace INTEGER NOT NULL,
     idle_keep INTEGER NOT NULL, warm_reuse TEXT NOT NULL, queue_max INTEGER NOT NULL,
-    no_backfill INTEGER NOT NULL
+    no_backfill INTEGER NOT NULL, rule TEXT NOT NULL,
+    mix_low INTEGER NOT NULL, mix_high INTEGER NOT NULL -- parts of 255 per profile, a byte each
 ) STRICT;
 
 CREATE TABLE gpus (

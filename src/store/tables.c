@@ -10,6 +10,11 @@ static const char *const family_words[] = {[BOARD_AMPERE] = "ampere",
                                            [BOARD_OTHER] = "other"};
 static const char *const warm_words[] = {
     [WARM_OWNER] = "owner", [WARM_GROUP] = "group", [WARM_ANY] = "any"};
+static const char *const rule_words[SCORE_N] = {
+#define SCORE(id, name, what) [SCORE_##id] = name,
+    SCORE_RULES(SCORE)
+#undef SCORE
+};
 static const char *const pool_words[] = {
     [POOL_ELASTIC] = "elastic", [POOL_SLICED] = "sliced", [POOL_WHOLE] = "whole"};
 static const char *const mig_words[] = {
@@ -87,6 +92,9 @@ static const struct column policy_columns[] = {
     WORD(policy, warm_reuse, warm_words),
     UINT(policy, queue_max),
     UINT(policy, no_backfill),
+    WORD(policy, rule, rule_words),
+    {"mix_low", ROW_UINT, offsetof(struct policy, mix.word[0]), sizeof(uint64_t)},
+    {"mix_high", ROW_UINT, offsetof(struct policy, mix.word[1]), sizeof(uint64_t)},
 };
 const struct row_table table_policy = {"policy", {"one"}, TABLE(policy_columns)};
 
