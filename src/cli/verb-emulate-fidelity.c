@@ -106,8 +106,8 @@ static int print_table(struct cli *c, const struct branch *b)
         add_row(&t, later[i], "unknown", NULL);
     table_print(&t, &c->out, &out);
     str_addf(&out,
-             "\ndriver %s: %u functions: %u exact, %u modelled, %u constant, %u absent (they answer "
-             "NOT_SUPPORTED)\n"
+             "\ndriver %s: %u functions: %u exact, %u modelled, %u constant, %u absent (they "
+             "answer NOT_SUPPORTED)\n"
              "%zu of later drivers are unknown, and not there\n",
              b->name, exact + modelled + constant + absent, exact, modelled, constant, absent,
              ARRAY_LEN(later));

@@ -116,6 +116,11 @@ void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int 
     *ret_ci = at.ci;
 }
 
+enum nvml_who answer_who(unsigned call)
+{
+    return call < NVML_CALL_N ? calls[call].who : NVML_USER;
+}
+
 void answer_start(struct answer *a, const struct emu_request *q, int status)
 {
     a->head = (struct emu_reply){

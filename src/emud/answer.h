@@ -34,6 +34,9 @@ void answer_about(struct box *b, const struct emu_request *q, int *ret_gpu, int 
 void answer_call(struct box *b, struct box_session *s, const struct emu_request *q,
                  struct answer *a);
 
+/* Who may make a call, NVML_USER for a number that is none; whether its answer may be kept. */
+enum nvml_who answer_who(unsigned call);
+
 /* An empty answer to `q`. */
 void answer_start(struct answer *a, const struct emu_request *q, int status);
 

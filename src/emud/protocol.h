@@ -20,7 +20,7 @@
 
 enum {
     EMU_MAGIC = 0x61746566, /* "feta" */
-    EMU_VERSION = 2,
+    EMU_VERSION = 3,
     EMU_TEXT = 2048,
     EMU_INPUT = 8,
     EMU_DATA = 16384,
@@ -100,11 +100,22 @@ struct emu_neighbour {
 
 static_assert(EMU_NEIGHBOURS * sizeof(struct emu_neighbour) <= EMU_DATA, "they fit in a reply");
 
+/* A page of memory, whose descriptor comes with the reply to the EMU_HELLO of a session. Under
+ * another generation what was kept is worth nothing; nor if the kernel has marked the owner's word,
+ * because the driver has ended. */
+struct emu_page {
+    uint32_t owner; /* the driver's pid, and EMU_PAGE_DEAD */
+    uint32_t generation;
+};
+
+#define EMU_PAGE_DEAD 0x40000000u /* FUTEX_OWNER_DIED */
+
 struct emu_reply {
     uint32_t magic;
     uint16_t version, call;
     int32_t status; /* nvmlReturn_t */
-    uint32_t count, size, zero;
+    uint32_t count, size;
+    uint32_t generation; /* of struct emu_page: the answer may be kept under it; 0: not at all */
 };
 
 static_assert(sizeof(struct emu_request) == 8 + 8 * NVML_MAX_PARAMS + EMU_TEXT, "no padding");

@@ -14,6 +14,7 @@
 #include "emud/caps.h"
 #include "emud/control.h"
 #include "emud/listen.h"
+#include "emud/page.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -58,6 +59,8 @@ struct server {
     const char *path;
     struct tree *files; /* NULL for none */
     uint64_t followed;  /* events that the files show */
+    struct page page;
+    uint64_t paged; /* events that the page has told of */
     int epoll, listener, signals;
     int64_t next; /* the next instant at which something goes on by itself */
     int64_t back; /* > 0: the driver is unloaded until then */
@@ -122,6 +125,22 @@ static void follow(struct server *s)
         log_warn("%s", err.text);
 }
 
+/* Lets clients forget what they have kept, once something has happened to the machine. */
+static void forget(struct server *s, bool changed)
+{
+    if (changed || s->paged != s->box->event_n)
+        page_bump(&s->page);
+    s->paged = s->box->event_n;
+}
+
+/* A reply to a session's hello brings the page. */
+static ssize_t send_frame(struct server *s, struct client *c, const struct answer *a, size_t size)
+{
+    if (a->head.call == EMU_HELLO && c->entered && c->request.arg[0] == EMU_HELLO_SESSION)
+        return page_send(&s->page, c->fd, a, size);
+    return send(c->fd, a, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void send_answer(struct server *s, struct client *c, struct answer *a)
 {
     follow(s);
@@ -130,7 +149,7 @@ static void send_answer(struct server *s, struct client *c, struct answer *a)
                        ? a->head.size
                        : 0;
     size_t size = sizeof a->head + a->head.size;
-    if (send(c->fd, a, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+    if (send_frame(s, c, a, size) != (ssize_t)size)
         drop(s, c);
 }
 
@@ -208,6 +227,14 @@ static void send_later(struct server *s, struct client *c, int64_t due)
     set_phase(s, c, PHASE_AFTER, due);
 }
 
+/* Whether a request may change what others have kept; events tell of the rest. */
+static bool may_change(const struct emu_request *q)
+{
+    if (q->call < EMU_HELLO)
+        return answer_who(q->call) == NVML_ROOT;
+    return q->call != EMU_HELLO && q->call != EMU_OPEN && q->call != EMU_HOLD;
+}
+
 static void perform(struct server *s, struct client *c)
 {
     const struct emu_request *q = &c->request;
@@ -221,6 +248,11 @@ static void perform(struct server *s, struct client *c)
         answer_call(s->box, &c->session, q, &s->answer);
     if (c->verdict.spoil)
         answer_start(&s->answer, q, c->verdict.code);
+    forget(s, may_change(q));
+    /* Where faults or latencies may befall a call, all of them have to come here. */
+    const struct trouble *t = s->trouble;
+    if (answer_who(q->call) == NVML_KEEP && t->faults.n == 0 && !t->latency)
+        s->answer.head.generation = page_number(&s->page);
 }
 
 static void carry_out(struct server *s, struct client *c)
@@ -385,6 +417,7 @@ static void unload(struct server *s)
     s->back = s->trouble->away;
     s->trouble->away = 0;
     trouble_reload(s->trouble);
+    forget(s, true);
 }
 
 static int hear(struct server *s, struct error *err)
@@ -410,6 +443,7 @@ static int run_due(struct server *s, struct error *err)
     if (t->away)
         unload(s);
     s->next = MIN(s->next, run_parked(s));
+    forget(s, false);
     trouble_log(t);
     if (s->back && trouble_now(t) >= s->back) {
         s->back = 0;
@@ -518,6 +552,7 @@ int server_run(const struct server_options *o, struct trouble *t, struct error *
     s->files = o->files;
     s->followed = s->box->event_n;
     s->epoll = s->signals = s->listener = -1;
+    page_open(&s->page);
     int result = set_up(s, err);
     if (result == 0) {
         announce(o->ready_fd);
@@ -531,6 +566,7 @@ int server_run(const struct server_options *o, struct trouble *t, struct error *
     s->listener = fd_close(s->listener);
     s->epoll = fd_close(s->epoll);
     s->signals = fd_close(s->signals);
+    page_close(&s->page);
     return result;
 }
 

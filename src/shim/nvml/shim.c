@@ -25,21 +25,23 @@ static struct {
     int fd;         /* valid if users > 0 and not lost */
     int lost;
     int sets[SHIM_SETS]; /* connection + 1 of each set of events */
+    struct keep keep;    /* of the connection */
 } state;
 
 /* A lock that a fork in another thread cannot leave locked for ever in the child: its holder's pid
- * is in it, and a holder that is not this process is a copy of memory, not a thread. */
-static void lock(void)
+ * is in it, and a holder that is not this process is a copy of memory, not a thread. Returns our
+ * pid. */
+static int lock(void)
 {
     int me = (int)getpid();
     for (;;) {
         int found = 0;
         if (__atomic_compare_exchange_n(&state.lock, &found, me, 0, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED))
-            return;
+            return me;
         if (found != me && __atomic_compare_exchange_n(&state.lock, &found, me, 0,
                                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return;
+            return me;
         (void)nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     }
 }
@@ -49,10 +51,19 @@ static void unlock(void)
     __atomic_store_n(&state.lock, 0, __ATOMIC_RELEASE);
 }
 
-/* In a child of fork: leave the parent's connections to the parent and make one of our own. */
-static void own_connection(void)
+/* A session of our own, and what comes with it. */
+static nvmlReturn_t connect_session(void)
 {
-    if (state.users == 0 || state.owner == (int)getpid())
+    int page = -1;
+    nvmlReturn_t status = wire_connect(EMU_HELLO_SESSION, &state.fd, &page);
+    keep_start(&state.keep, page);
+    return status;
+}
+
+/* In a child of fork: leave the parent's connections to the parent and make one of our own. */
+static void own_connection(int me)
+{
+    if (state.users == 0 || state.owner == me)
         return;
     if (!state.lost)
         (void)close(state.fd);
@@ -61,18 +72,18 @@ static void own_connection(void)
             (void)close(state.sets[i] - 1);
         state.sets[i] = 0;
     }
-    state.owner = (int)getpid();
-    state.lost = wire_connect(EMU_HELLO_SESSION, &state.fd) != NVML_SUCCESS;
+    state.owner = me;
+    state.lost = connect_session() != NVML_SUCCESS;
 }
 
 static nvmlReturn_t initialise(void)
 {
     nvmlReturn_t status = NVML_SUCCESS;
-    lock();
-    own_connection();
+    int me = lock();
+    own_connection(me);
     if (state.users == 0) {
-        status = wire_connect(EMU_HELLO_SESSION, &state.fd);
-        state.owner = (int)getpid();
+        status = connect_session();
+        state.owner = me;
         state.lost = 0;
     } else if (state.lost) {
         status = NVML_ERROR_DRIVER_NOT_LOADED;
@@ -102,11 +113,12 @@ EXPORT nvmlReturn_t nvmlInitWithFlags(unsigned int flags)
 EXPORT nvmlReturn_t nvmlShutdown(void)
 {
     nvmlReturn_t status = NVML_SUCCESS;
-    lock();
-    own_connection();
+    int me = lock();
+    own_connection(me);
     if (state.users == 0) {
         status = NVML_ERROR_UNINITIALIZED;
     } else if (--state.users == 0) {
+        keep_stop(&state.keep);
         if (!state.lost)
             (void)close(state.fd);
         for (unsigned i = 0; i < SHIM_SETS; i++) {
@@ -146,15 +158,15 @@ EXPORT nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set)
     int fd = -1;
     if (!set)
         return NVML_ERROR_INVALID_ARGUMENT;
-    lock();
-    own_connection();
+    int me = lock();
+    own_connection(me);
     unsigned i = 0;
     while (i < SHIM_SETS && state.sets[i])
         i++;
     if (state.users == 0)
         status = NVML_ERROR_UNINITIALIZED;
     else if (i < SHIM_SETS)
-        status = wire_connect(EMU_HELLO_EVENTS, &fd);
+        status = wire_connect(EMU_HELLO_EVENTS, &fd, NULL);
     if (status == NVML_SUCCESS) {
         state.sets[i] = fd + 1;
         *set = (nvmlEventSet_t)(uintptr_t)(set_tag + i);
@@ -166,8 +178,8 @@ EXPORT nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set)
 EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set)
 {
     nvmlReturn_t status = NVML_ERROR_INVALID_ARGUMENT;
-    lock();
-    own_connection();
+    int me = lock();
+    own_connection(me);
     int *found = find_set((uint64_t)(uintptr_t)set);
     if (state.users == 0)
         status = NVML_ERROR_UNINITIALIZED;
@@ -189,7 +201,7 @@ static __attribute__((noinline)) nvmlReturn_t wait_on_set(int fd, unsigned call,
     unsigned timeout = (unsigned)args[2];
     int broken = 0;
     wire_deadline(fd, timeout == UINT32_MAX ? 0 : timeout + wire_default_deadline());
-    return wire_call(fd, call, params, 3, args, &broken);
+    return wire_call(fd, NULL, call, params, 3, args, &broken);
 }
 
 static nvmlReturn_t call_on_set(int fd, unsigned call, const struct nvml_param *params, unsigned n,
@@ -197,7 +209,7 @@ static nvmlReturn_t call_on_set(int fd, unsigned call, const struct nvml_param *
 {
     int broken = 0;
     wire_deadline(fd, wire_default_deadline());
-    return wire_call(fd, call, params, n, args, &broken);
+    return wire_call(fd, NULL, call, params, n, args, &broken);
 }
 
 static int is_wait(unsigned call)
@@ -219,11 +231,11 @@ static int set_argument(const struct nvml_param *params, unsigned n, const uint6
     return 0;
 }
 
-static nvmlReturn_t call_locked(unsigned call, const struct nvml_param *params, unsigned n,
+static nvmlReturn_t call_locked(int me, unsigned call, const struct nvml_param *params, unsigned n,
                                 const uint64_t *args, int *ret_wait_fd)
 {
     int fd = -1, broken = 0;
-    own_connection();
+    own_connection(me);
     if (state.users == 0)
         return NVML_ERROR_UNINITIALIZED;
     if (state.lost)
@@ -237,7 +249,7 @@ static nvmlReturn_t call_locked(unsigned call, const struct nvml_param *params, 
     }
     if (on_set > 0)
         return call_on_set(fd, call, params, n, args);
-    nvmlReturn_t status = wire_call(state.fd, call, params, n, args, &broken);
+    nvmlReturn_t status = wire_call(state.fd, &state.keep, call, params, n, args, &broken);
     if (broken) {
         (void)close(state.fd);
         state.lost = 1;
@@ -249,8 +261,8 @@ static nvmlReturn_t call_driver(unsigned call, const struct nvml_param *params, 
                                 const uint64_t *args)
 {
     int wait_fd = -1;
-    lock();
-    nvmlReturn_t status = call_locked(call, params, n, args, &wait_fd);
+    int me = lock();
+    nvmlReturn_t status = call_locked(me, call, params, n, args, &wait_fd);
     unlock();
     return wait_fd >= 0 ? wait_on_set(wait_fd, call, params, args) : status;
 }

@@ -294,10 +294,10 @@ TEST(fork_and_unloading)
 {
     REQUIRE(start("1xa100-80", NULL, NULL));
     int files = open_files();
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 1000; i++) {
         unsigned count = 0;
         REQUIRE(n.nvmlInit_v2() == NVML_SUCCESS);
-        if (i % 10 == 0)
+        if (i % 100 == 0)
             CHECK(in_child(count_in_child));
         CHECK_INT(n.nvmlDeviceGetCount_v2(&count), ==, 0);
         CHECK_INT(n.nvmlShutdown(), ==, 0);

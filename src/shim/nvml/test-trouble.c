@@ -166,6 +166,54 @@ TEST(hostile_clients)
     stop();
 }
 
+/* A driver of another build, as far as a client's hello goes. */
+static pid_t foreign_driver(uint16_t version, int32_t status)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct emu_reply reply = {
+        .magic = EMU_MAGIC, .version = version, .call = EMU_HELLO, .status = status};
+    char request[4096];
+    (void)snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 1) == 0);
+    pid_t pid = fork();
+    for (int client; pid == 0 && (client = accept(fd, NULL, NULL)) >= 0; (void)close(client)) {
+        (void)!recv(client, request, sizeof request, 0);
+        (void)!send(client, &reply, sizeof reply, MSG_NOSIGNAL);
+    }
+    (void)close(fd);
+    return pid;
+}
+
+TEST(another_protocol_is_a_version_mismatch)
+{
+    (void)snprintf(directory, sizeof directory, "/tmp/fetta-test-XXXXXX");
+    REQUIRE(mkdtemp(directory) && load());
+    (void)snprintf(path, sizeof path, "%s/emud", directory);
+    (void)setenv(EMU_ENV_SOCKET, path, 1);
+    pid_t pid = foreign_driver(EMU_VERSION + 1, NVML_SUCCESS);
+    CHECK_INT(n.nvmlInit_v2(), ==, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+    end(pid);
+    (void)unlink(path);
+    pid = foreign_driver(EMU_VERSION, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+    CHECK_INT(n.nvmlInit_v2(), ==, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+    end(pid);
+    (void)unlink(path);
+    (void)rmdir(directory);
+    (void)dlclose(n.handle);
+    /* The same protocol with another table of calls. */
+    REQUIRE(start("1xa100-80", NULL, NULL));
+    struct emu_request q = {.magic = EMU_MAGIC, .version = EMU_VERSION, .call = EMU_HELLO};
+    struct emu_reply reply = {0};
+    q.arg[1] = NVML_CALL_N + 1;
+    int fd = raw();
+    (void)send(fd, &q, offsetof(struct emu_request, text), MSG_NOSIGNAL);
+    CHECK_INT(recv(fd, &reply, sizeof reply, 0), ==, sizeof reply);
+    CHECK_INT(reply.status, ==, NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+    (void)close(fd);
+    stop();
+}
+
 /* A number of /proc/PID/smaps_rollup, kB. */
 static long rollup(pid_t pid, const char *key)
 {

@@ -27,15 +27,28 @@ int64_t wire_default_deadline(void)
     return ms > 0 ? ms : EMU_DEADLINE_MS;
 }
 
-/* What a call is answered with. */
-struct frame {
-    struct emu_reply head;
-    char data[EMU_DATA];
-};
+/* Receives a frame and the descriptor with it; -1 in *ret_passed if there is none. */
+static ssize_t receive_with(int fd, struct frame *f, int *ret_passed)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct iovec part = {f, sizeof *f};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    *ret_passed = -1;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_passed, CMSG_DATA(c), sizeof(int));
+    return n;
+}
 
 /* Sends a request of which `text` bytes of text are used, and receives its reply. False, with
- * errno, when the connection is of no more use. */
-static int exchange(int fd, struct emu_request *q, size_t text, struct frame *f)
+ * errno, when the connection is of no more use. `ret_passed`, if not NULL, gets a descriptor that
+ * came along. */
+static int exchange(int fd, struct emu_request *q, size_t text, struct frame *f, int *ret_passed)
 {
     q->magic = EMU_MAGIC;
     q->version = EMU_VERSION;
@@ -47,7 +60,7 @@ static int exchange(int fd, struct emu_request *q, size_t text, struct frame *f)
     if (n != (ssize_t)size)
         return 0;
     do
-        n = recv(fd, f, sizeof *f, MSG_TRUNC);
+        n = ret_passed ? receive_with(fd, f, ret_passed) : recv(fd, f, sizeof *f, MSG_TRUNC);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return 0;
@@ -56,7 +69,7 @@ static int exchange(int fd, struct emu_request *q, size_t text, struct frame *f)
            f->head.size == (size_t)n - sizeof f->head;
 }
 
-static nvmlReturn_t greet(int fd, uint64_t kind)
+static nvmlReturn_t greet(int fd, uint64_t kind, int *ret_page)
 {
     struct emu_request q;
     struct frame f;
@@ -64,15 +77,17 @@ static nvmlReturn_t greet(int fd, uint64_t kind)
     q.call = EMU_HELLO;
     q.arg[0] = kind;
     q.arg[1] = NVML_CALL_N;
-    if (!exchange(fd, &q, 0, &f))
+    if (!exchange(fd, &q, 0, &f, ret_page))
         return NVML_ERROR_DRIVER_NOT_LOADED;
     return f.head.version == EMU_VERSION ? (nvmlReturn_t)f.head.status
                                          : NVML_ERROR_LIB_RM_VERSION_MISMATCH;
 }
 
-nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd)
+nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd, int *ret_page)
 {
     const char *path = getenv(EMU_ENV_SOCKET);
+    if (ret_page)
+        *ret_page = -1;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!path || strlen(path) >= sizeof address.sun_path)
         return NVML_ERROR_DRIVER_NOT_LOADED;
@@ -83,13 +98,17 @@ nvmlReturn_t wire_connect(uint64_t kind, int *ret_fd)
     wire_deadline(fd, wire_default_deadline());
     nvmlReturn_t status = NVML_ERROR_DRIVER_NOT_LOADED;
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        status = greet(fd, kind);
+        status = greet(fd, kind, ret_page);
     else if (errno == EACCES || errno == EPERM)
         status = NVML_ERROR_NO_PERMISSION;
     if (status == NVML_SUCCESS)
         *ret_fd = fd;
     else
         (void)close(fd);
+    if (status != NVML_SUCCESS && ret_page && *ret_page >= 0) {
+        (void)close(*ret_page);
+        *ret_page = -1;
+    }
     return status;
 }
 
@@ -264,8 +283,8 @@ static nvmlReturn_t deliver(const struct call *c, const struct emu_request *q,
     return status;
 }
 
-nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, unsigned n,
-                       const uint64_t *args, int *ret_broken)
+nvmlReturn_t wire_call(int fd, struct keep *keep, unsigned call, const struct nvml_param *params,
+                       unsigned n, const uint64_t *args, int *ret_broken)
 {
     const struct call c = {params, n, args};
     struct emu_request q;
@@ -275,7 +294,9 @@ nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, u
     ssize_t text = pack(&c, &q);
     if (text < 0)
         return NVML_ERROR_INVALID_ARGUMENT;
-    if (!exchange(fd, &q, (size_t)text, &f)) {
+    if (keep && text == 0 && keep_find(keep, &q, &f))
+        return deliver(&c, &q, &f);
+    if (!exchange(fd, &q, (size_t)text, &f, NULL)) {
         *ret_broken = 1;
         return errno == EAGAIN ? NVML_ERROR_TIMEOUT : NVML_ERROR_DRIVER_NOT_LOADED;
     }
@@ -283,5 +304,7 @@ nvmlReturn_t wire_call(int fd, unsigned call, const struct nvml_param *params, u
         *ret_broken = 1;
         return NVML_ERROR_DRIVER_NOT_LOADED;
     }
+    if (keep && text == 0)
+        keep_store(keep, &q, &f);
     return deliver(&c, &q, &f);
 }
