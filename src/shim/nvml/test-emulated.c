@@ -2,6 +2,8 @@
  * Everything is spoken through the ABI; only what hardware and bad luck do goes through ctl. */
 #include "shim/nvml/test-emulated.h"
 
+#include <pthread.h>
+
 static void make_slices(void)
 {
     nvmlGpuInstance_t gi;
@@ -304,6 +306,45 @@ TEST(fork_and_unloading)
         CHECK(dlclose(n.handle) == 0 && load());
     }
     CHECK_INT(open_files(), ==, files);
+    stop();
+}
+
+static void *call_all_the_time(void *stopped)
+{
+    unsigned long long types;
+    nvmlMemory_t memory;
+    while (!__atomic_load_n((int *)stopped, __ATOMIC_RELAXED)) {
+        (void)n.nvmlDeviceGetMemoryInfo(gpu(0), &memory);
+        (void)n.nvmlDeviceGetSupportedEventTypes(gpu(0), &types);
+    }
+    return NULL;
+}
+
+/* A fork while another thread is inside a call: the child can call, and the parent goes on. */
+TEST(fork_beside_a_calling_thread)
+{
+    int stopped = 0, status = -1;
+    pthread_t thread;
+    REQUIRE(start("1xa100-80", NULL, NULL));
+    REQUIRE(n.nvmlInit_v2() == NVML_SUCCESS);
+    (void)setenv(EMU_ENV_DEADLINE, "5000", 1);
+    REQUIRE(pthread_create(&thread, NULL, call_all_the_time, &stopped) == 0);
+    for (int i = 0; i < 50; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            unsigned count = 0;
+            nvmlMemory_t memory = {0};
+            bool good = n.nvmlDeviceGetCount_v2(&count) == 0 && count == 1 &&
+                        n.nvmlDeviceGetMemoryInfo(gpu(0), &memory) == 0;
+            _exit(!good);
+        }
+        REQUIRE(waitpid(pid, &status, 0) == pid);
+        CHECK_INT(status, ==, 0);
+    }
+    __atomic_store_n(&stopped, 1, __ATOMIC_RELAXED);
+    (void)pthread_join(thread, NULL);
+    (void)unsetenv(EMU_ENV_DEADLINE);
+    CHECK_INT(n.nvmlShutdown(), ==, 0);
     stop();
 }
 
