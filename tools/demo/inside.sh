@@ -335,6 +335,7 @@ for ((i = 1; i <= 7; i++)); do
     "$fetta" run -s 1g.10gb --on 0 --for 1m -- bash -c "load slice-$i --for 7s" 2>"$DEMO_OUT/.error-slice-$i" &
     pids+=($!)
 done
+# shellcheck disable=SC2016 # for the shell inside
 "$fetta" run -s 1g.10gb --on 1 --for 1m -- bash -c 'load alone --memory 6G --for 4s & sleep 1
     load greedy --memory 12G; echo $? >"$DEMO_TMP/greedy"; wait -n' 2>"$DEMO_OUT/.error-alone" &
 pids+=($!)
@@ -342,6 +343,7 @@ pids+=($!)
 pids+=($!)
 "$fetta" run --gpus 1 --for 1m -- bash -c 'load whole --for 3s; load bert-whole --model mlperf-bert --for 3s' 2>"$DEMO_OUT/.error-whole" &
 pids+=($!)
+# shellcheck disable=SC2016 # for the shell inside
 "$fetta" run --gpus 1 --for 1m -- bash -c 'for i in 1 2 3 4 5 6 7; do load turn-$i --for 7s & done; wait' 2>"$DEMO_OUT/.error-turns" &
 pids+=($!)
 until_true 40 nothing_held
