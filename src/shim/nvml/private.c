@@ -14,8 +14,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Slots count words from the beginning of the table. */
-enum { SLOT_HANDLE = 81, SLOT_COMPUTE = 213, SLOT_GRAPHICS, SLOT_MPS, SLOTS };
+/* Slots count words from the beginning of the table. There are as many as driver 550 has: what an
+ * empty slot is about reads N/A in nvidia-smi, and what lies beyond the end, "Uninitialized". */
+enum { SLOT_HANDLE = 81, SLOT_COMPUTE = 213, SLOT_GRAPHICS, SLOT_MPS, SLOTS = 251 };
 enum { PROCESSES = 512 }; /* nvidia-smi leaves room for 500 */
 
 struct process {
