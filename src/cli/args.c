@@ -21,7 +21,7 @@ void args_add(struct args *a, struct args_option o)
 void args_add_json(struct args *a, struct cli *c)
 {
     args_add(a,
-             (struct args_option){"json", 0, ARGS_FLAG, &c->json, NULL, "print the daemon's JSON"});
+             (struct args_option){"json", 0, ARGS_FLAG, &c->json, NULL, "print JSON"});
 }
 
 static int read_count(const struct args_option *o, const char *value, struct error *err)
@@ -236,9 +236,9 @@ int args_count(const struct cli *c, int n, int least, int most, struct error *er
 {
     if (n >= least && (most < 0 || n <= most))
         return 0;
-    return error_set(err, ERROR_INVALID, "%s; usage: fetta %s %s",
+    return error_set(err, ERROR_INVALID, "%s; usage: fetta %s%s%s",
                      n < least ? "something is missing" : "there is one word too many",
-                     c->verb->name, c->verb->synopsis);
+                     c->verb->name, *c->verb->synopsis ? " " : "", c->verb->synopsis);
 }
 
 int args_id(const char *word, int64_t *ret, struct error *err)

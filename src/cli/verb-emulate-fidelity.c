@@ -125,7 +125,7 @@ int verb_emulate_fidelity(struct cli *c, int argc, char **argv)
     args_add(&a, (struct args_option){"driver", 0, ARGS_TEXT, &name, "BRANCH",
                                       "the functions of driver 535 or 550 (550)"});
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r == 0 && name)
         r = branch_find(name, NULL, &b, &err);
     if (r)

@@ -48,7 +48,7 @@ int verb_emulate_list(struct cli *c, int argc, char **argv)
     struct error err;
     int first;
     args_add_json(&a, c);
-    int r = args_parse(&a, c, argc, argv, &first, &err);
+    int r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r)
         return r < 0 ? cli_fail(c, &err) : 0;
     if (c->json) {

@@ -470,3 +470,8 @@ int verb_emulate(struct cli *c, int argc, char **argv)
         r = spawn_begin(&m->s, &err);
     return r < 0 ? cli_fail(c, &err) : run(m, argv + first);
 }
+
+int verb_emulate_run(struct cli *c, int argc, char **argv)
+{
+    return verb_emulate(c, argc, argv);
+}

@@ -7,7 +7,7 @@ int verb_version(struct cli *c, int argc, char **argv)
     struct args a = {0};
     struct error err;
     json_t *status;
-    int first, r = args_parse(&a, c, argc, argv, &first, &err);
+    int first, r = args_read(&a, c, argc, argv, 0, 0, &first, &err);
     if (r)
         return r < 0 ? cli_fail(c, &err) : 0;
     AUTO_STR struct str out = {0};
