@@ -355,10 +355,10 @@ void api_changed(struct daemon *d, const struct changes *c)
         return;
     api_stale(d);
     for (size_t i = 0; i < c->n; i++) {
-        if (c->at[i].kind == CHANGE_LEASE && a->lease_n < CHANGED_MAX)
-            a->leases[a->lease_n++] = c->at[i].lease.id;
-        if (c->at[i].kind == CHANGE_GPU && a->gpu_n < CHANGED_MAX)
-            a->gpus[a->gpu_n++] = c->at[i].gpu.slot;
+        if (c->at[i]->kind == CHANGE_LEASE && a->lease_n < CHANGED_MAX)
+            a->leases[a->lease_n++] = c->at[i]->lease.id;
+        if (c->at[i]->kind == CHANGE_GPU && a->gpu_n < CHANGED_MAX)
+            a->gpus[a->gpu_n++] = c->at[i]->gpu.slot;
     }
 }
 

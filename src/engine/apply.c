@@ -53,18 +53,25 @@ int64_t state_gpu_due(const struct gpu *g, const struct policy *p)
     return due;
 }
 
-static size_t waiting_at(const struct world *w, uint32_t id)
+/* Where a waiting lease stands, or would, by priority then id. */
+static size_t waiting_at(const struct world *w, uint32_t id, int16_t priority)
 {
-    size_t i = 0;
-    while (i < w->waiting_n && w->queue[i].id != id)
-        i++;
-    return i;
+    size_t low = 0, high = w->waiting_n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct state_waiting *at = &w->queue[middle];
+        if (at->priority > priority || (at->priority == priority && at->id < id))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static void queue_drop(struct world *w, uint32_t id)
+static void queue_drop(struct world *w, const struct lease *l)
 {
-    size_t i = waiting_at(w, id);
-    if (i == w->waiting_n)
+    size_t i = waiting_at(w, l->id, l->priority);
+    if (i == w->waiting_n || w->queue[i].id != l->id)
         return;
     w->waiting_n--;
     memmove(&w->queue[i], &w->queue[i + 1], (w->waiting_n - i) * sizeof w->queue[0]);
@@ -72,15 +79,104 @@ static void queue_drop(struct world *w, uint32_t id)
 
 static void queue_add(struct world *w, const struct lease *l, uint32_t row)
 {
-    size_t i = w->waiting_n++;
-    for (; i > 0; i--) {
-        const struct state_waiting *before = &w->queue[i - 1];
-        if (before->priority > l->priority ||
-            (before->priority == l->priority && before->id < l->id))
-            break;
-        w->queue[i] = *before;
-    }
+    size_t i = waiting_at(w, l->id, l->priority);
+    memmove(&w->queue[i + 1], &w->queue[i], (w->waiting_n - i) * sizeof w->queue[0]);
+    w->waiting_n++;
     w->queue[i] = (struct state_waiting){l->id, row, l->priority};
+}
+
+/* Takes entries of leases that are over out of the order, once they are as many as the others: so
+ * a removal costs nothing, and a walk over all leases at most twice what it must. */
+static void tidy_order(struct world *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->order_n; i++) {
+        if (w->order[i].row != STATE_NONE)
+            w->order[n++] = w->order[i];
+    }
+    w->order_n = n;
+}
+
+static void order_add(struct world *w, uint32_t id, uint32_t row)
+{
+    if (w->order_n > 2 * w->lease_n + 1)
+        tidy_order(w);
+    size_t i = w->order_n++;
+    for (; i > 0 && w->order[i - 1].id > id; i--)
+        w->order[i] = w->order[i - 1];
+    w->order[i] = (struct state_id){id, row};
+}
+
+static void order_drop(struct world *w, uint32_t id)
+{
+    size_t low = 0, high = w->order_n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (w->order[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (w->order[low].row == STATE_NONE)
+        low++; /* the same id once more, over before */
+    w->order[low].row = STATE_NONE;
+}
+
+/* The sum of an owner, a new one if need be: there are no more owners than leases. */
+static uint32_t sum_of(struct world *w, struct owner owner)
+{
+    const struct state_sum *known = state_sum_of(w, owner);
+    if (known)
+        return (uint32_t)(known - w->sum);
+    uint32_t i = w->free_sums[w->lease_max - w->sum_n++ - 1];
+    w->sum[i] = (struct state_sum){.owner = owner};
+    state_chain_add(&w->sums, i, state_owner_key(owner));
+    return i;
+}
+
+/* Adds what a lease holds to its owner's sum and notes the parts, so that the same is taken off. */
+static void count(struct world *w, uint32_t row)
+{
+    const struct lease *l = &w->leases[row];
+    struct state_part *part = &w->parts[row];
+    *part = (struct state_part){.sum = sum_of(w, l->owner)};
+    if (l->state != LEASE_QUEUED) {
+        part->slices = l->slice_n;
+        for (unsigned i = 0; i < l->slice_n; i++) {
+            unsigned slot = l->slices[i].gpu, profile = l->slices[i].profile;
+            const struct board *b = slot < w->gpu_max ? w->fits[w->gpus[slot].board].board : NULL;
+            if (b)
+                part->compute +=
+                    state_compute(b, profile == BOARD_NO_PROFILE ? CHOOSE_WHOLE : profile);
+        }
+    }
+    struct state_sum *sum = &w->sum[part->sum];
+    sum->leases++;
+    sum->slices += part->slices;
+    sum->compute += part->compute;
+}
+
+static void uncount(struct world *w, uint32_t row)
+{
+    const struct state_part *part = &w->parts[row];
+    struct state_sum *sum = &w->sum[part->sum];
+    sum->slices -= part->slices;
+    sum->compute -= part->compute;
+    if (--sum->leases > 0)
+        return;
+    state_chain_drop(&w->sums, part->sum);
+    w->free_sums[w->lease_max - w->sum_n--] = part->sum;
+}
+
+/* Boards give slices their compute: another board, other sums. */
+static void count_all(struct world *w)
+{
+    for (size_t i = 0; i < w->order_n; i++) {
+        if (w->order[i].row == STATE_NONE)
+            continue;
+        uncount(w, w->order[i].row);
+        count(w, w->order[i].row);
+    }
 }
 
 static void remove_lease(struct world *w, uint32_t id)
@@ -89,19 +185,16 @@ static void remove_lease(struct world *w, uint32_t id)
     if (row == STATE_NONE)
         return;
     if (w->leases[row].state == LEASE_QUEUED)
-        queue_drop(w, id);
-    state_chain_drop(&w->owners, row);
+        queue_drop(w, &w->leases[row]);
+    uncount(w, row);
+    state_chain_drop(&w->keys, row);
     state_heap_set(&w->heap, row, TIME_NEVER);
-    size_t i = 0, high = w->lease_n;
-    while (i < high) {
-        size_t middle = (i + high) / 2;
-        if (w->order[middle].id < id)
-            i = middle + 1;
-        else
-            high = middle;
-    }
+    order_drop(w, id);
+    uint32_t *at = &w->id_head[id & w->id_mask];
+    while (*at != row)
+        at = &w->id_next[*at];
+    *at = w->id_next[row];
     w->lease_n--;
-    memmove(&w->order[i], &w->order[i + 1], (w->lease_n - i) * sizeof w->order[0]);
     w->free_rows[w->lease_max - w->lease_n - 1] = row;
 }
 
@@ -109,10 +202,10 @@ static uint32_t new_row(struct world *w, uint32_t id)
 {
     assert(w->lease_n < w->lease_max);
     uint32_t row = w->free_rows[w->lease_max - w->lease_n - 1];
-    size_t i = w->lease_n++;
-    for (; i > 0 && w->order[i - 1].id > id; i--)
-        w->order[i] = w->order[i - 1];
-    w->order[i] = (struct state_id){id, row};
+    w->lease_n++;
+    order_add(w, id, row);
+    w->id_next[row] = w->id_head[id & w->id_mask];
+    w->id_head[id & w->id_mask] = row;
     return row;
 }
 
@@ -125,24 +218,43 @@ static void put_lease(struct world *w, const struct lease *l)
     uint32_t row = state_row(w, l->id);
     if (row == STATE_NONE) {
         row = new_row(w, l->id);
-        state_chain_add(&w->owners, row, state_owner_key(l->owner));
-    } else if (w->leases[row].state == LEASE_QUEUED) {
-        queue_drop(w, l->id);
+    } else {
+        if (w->leases[row].state == LEASE_QUEUED)
+            queue_drop(w, &w->leases[row]);
+        uncount(w, row);
+        state_chain_drop(&w->keys, row);
     }
-    w->leases[row] = *l;
+    lease_copy(&w->leases[row], l);
+    if (l->key)
+        state_chain_add(&w->keys, row, state_lease_key(l->owner, l->key));
+    count(w, row);
     if (l->state == LEASE_QUEUED)
         queue_add(w, l, row);
     state_heap_set(&w->heap, row, state_lease_due(l));
 }
 
-static void index_gpu(struct world *w, unsigned slot)
+/* The ranks of a GPU, which most often are known from another one in the same state. */
+static const uint8_t *ranks_of(struct world *w, const struct gpu *g)
+{
+    uint64_t key[4], hash = 0;
+    view_key(g, key);
+    for (unsigned i = 0; i < 4; i++)
+        hash = (hash ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    struct state_memo *m = &w->memos[(hash >> 40) % STATE_MEMOS];
+    if (memcmp(m->key, key, sizeof key) != 0) {
+        memcpy(m->key, key, sizeof key);
+        view_ranks(g, &w->fits[g->board], m->ranks);
+    }
+    return m->ranks;
+}
+
+/* `seats`: how many the GPU had at most, before or now. */
+static void index_gpu(struct world *w, unsigned slot, unsigned seats)
 {
     const struct gpu *g = &w->gpus[slot];
-    uint8_t ranks[CHOOSE_ROWS];
-    view_ranks(g, &w->fits[g->board], ranks);
-    choose_put(w->choose, slot, g->board, ranks);
+    choose_put(w->choose, slot, g->board, ranks_of(w, g));
     state_heap_set(&w->heap, (uint32_t)(w->lease_max + slot), state_gpu_due(g, &w->policy));
-    for (uint32_t i = 0; i < BOARD_GIS; i++) {
+    for (uint32_t i = 0; i < seats; i++) {
         uint32_t item = slot * BOARD_GIS + i;
         state_chain_drop(&w->warm, item);
         if (i >= g->seat_n || g->seats[i].state != SEAT_IDLE || !view_usable(g))
@@ -157,19 +269,26 @@ static void index_gpu(struct world *w, unsigned slot)
 static void put_gpu(struct world *w, const struct gpu *g)
 {
     assert(g->slot < w->gpu_max && g->board < MACHINE_BOARDS);
-    w->gpus[g->slot] = *g;
+    struct gpu *to = &w->gpus[g->slot];
+    unsigned seats = MAX(to->seat_n, g->seat_n);
+    bool other_board = to->board != g->board;
+    world_gpu_copy(to, g);
     w->gpu_known[g->slot] = true;
     w->gpu_n = MAX(w->gpu_n, (size_t)g->slot + 1);
-    index_gpu(w, g->slot);
+    index_gpu(w, g->slot, seats);
+    if (other_board)
+        count_all(w);
 }
 
 /* A new table or new rules touch every GPU's place in the indices; both are rare. */
 static void index_all(struct world *w)
 {
+    memset(w->memos, 0, STATE_MEMOS * sizeof *w->memos);
     for (unsigned slot = 0; slot < w->gpu_n; slot++) {
         if (w->gpu_known[slot])
-            index_gpu(w, slot);
+            index_gpu(w, slot, w->gpus[slot].seat_n);
     }
+    count_all(w);
 }
 
 static void put_board(struct world *w, unsigned index, const struct board *b)
@@ -195,7 +314,7 @@ static void put_policy(struct world *w, const struct policy *p)
 void world_apply(struct world *w, const struct changes *c)
 {
     for (size_t i = 0; i < c->n; i++) {
-        const struct change *change = &c->at[i];
+        const struct change *change = c->at[i];
         switch (change->kind) {
         case CHANGE_LEASE:
             put_lease(w, &change->lease);

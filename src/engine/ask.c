@@ -127,7 +127,7 @@ static void admit(struct draft *d, const struct lease *asked, int64_t now)
     uint32_t id = d->w->next_id;
     draft_change(d, CHANGE_NEXT_ID, 0)->next_id = id + 1;
     struct lease *l = draft_lease_new(d, id);
-    *l = *asked;
+    lease_copy(l, asked);
     l->id = id;
     l->state = LEASE_QUEUED;
     l->revision = 1;

@@ -31,7 +31,7 @@ static bool grow_rows(struct outcome *o)
         return false;
     o->row_keys = keys;
     for (size_t i = o->row_room; i < room; i++) {
-        o->rows[i] = malloc(sizeof **o->rows);
+        o->rows[i] = calloc(1, sizeof **o->rows);
         if (!o->rows[i])
             return false;
         o->row_room = i + 1;
@@ -39,20 +39,36 @@ static bool grow_rows(struct outcome *o)
     return true;
 }
 
+/* Without memory, edits go to a row that is thrown away. */
+static struct change *fail(struct draft *d, enum change_kind kind)
+{
+    d->failed = true;
+    memset(&d->waste, 0, sizeof d->waste);
+    d->waste.kind = kind;
+    return &d->waste;
+}
+
+/* A row for the caller to fill: what counts of it is his. */
+static struct change *add_row(struct draft *d, enum change_kind kind, uint32_t id)
+{
+    struct outcome *o = d->o;
+    if (o->row_n == o->row_room && !grow_rows(o))
+        return fail(d, kind);
+    o->row_keys[o->row_n] = row_key(kind, id);
+    o->rows[o->row_n]->kind = kind;
+    return o->rows[o->row_n++];
+}
+
 struct change *draft_change(struct draft *d, enum change_kind kind, uint32_t id)
 {
     struct change *row = find(d, kind, id);
     if (row)
         return row;
-    struct outcome *o = d->o;
-    if (o->row_n == o->row_room && !grow_rows(o)) {
-        d->failed = true;
-        memset(&d->waste, 0, sizeof d->waste);
-        d->waste.kind = kind;
-        return &d->waste;
+    row = add_row(d, kind, id);
+    if (kind == CHANGE_NEXT_ID) {
+        row->next_id = 0;
+        return row;
     }
-    row = o->rows[o->row_n];
-    o->row_keys[o->row_n++] = row_key(kind, id);
     memset(row, 0, sizeof *row);
     row->kind = kind;
     return row;
@@ -76,9 +92,11 @@ struct gpu *draft_gpu_edit(struct draft *d, unsigned slot)
     if (row)
         return &row->gpu;
     const struct gpu *old = world_gpu(d->w, slot);
-    row = draft_change(d, CHANGE_GPU, slot);
+    row = add_row(d, CHANGE_GPU, slot);
     if (old)
-        row->gpu = *old;
+        world_gpu_copy(&row->gpu, old);
+    else
+        row->gpu = (struct gpu){.slot = (uint16_t)slot};
     return &row->gpu;
 }
 
@@ -104,16 +122,19 @@ struct lease *draft_lease_edit(struct draft *d, uint32_t id)
     if (row)
         return &row->lease;
     const struct lease *old = world_lease(d->w, id);
-    row = draft_change(d, CHANGE_LEASE, id);
+    row = add_row(d, CHANGE_LEASE, id);
     if (old)
-        row->lease = *old;
+        lease_copy(&row->lease, old);
+    else
+        lease_clear(&row->lease);
     row->lease.revision++;
     return &row->lease;
 }
 
 struct lease *draft_lease_new(struct draft *d, uint32_t id)
 {
-    struct change *row = draft_change(d, CHANGE_LEASE, id);
+    struct change *row = add_row(d, CHANGE_LEASE, id);
+    lease_clear(&row->lease);
     row->lease.id = id;
     row->lease.revision = 1;
     return &row->lease;
@@ -142,7 +163,7 @@ struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lea
         size_t room = o->action_room ? o->action_room * 2 : 16;
         struct action *actions = realloc(o->actions, room * sizeof *actions);
         if (!actions) {
-            d->failed = true;
+            (void)fail(d, CHANGE_NEXT_ID);
             return &d->waste_action;
         }
         o->actions = actions;
@@ -213,9 +234,7 @@ const struct lease *draft_queue_after(const struct draft *d, const struct lease 
 
 unsigned draft_compute(const struct board *b, unsigned row)
 {
-    if (row != CHOOSE_WHOLE)
-        return b->profiles[row].compute;
-    return b->compute_slices ? b->compute_slices : 1;
+    return state_compute(b, row);
 }
 
 static void add_usage(const struct draft *d, const struct lease *l, uint32_t *slices_held,
@@ -236,17 +255,17 @@ void draft_usage(const struct draft *d, struct owner owner, uint32_t *ret_slices
                  uint32_t *ret_compute)
 {
     const struct world *w = d->w;
-    *ret_slices = *ret_compute = 0;
-    uint32_t row = state_chain_first(&w->owners, state_owner_key(owner));
-    for (; row != STATE_NONE; row = w->owners.next[row]) {
-        const struct lease *l = &w->leases[row];
-        if (owner_equal(l->owner, owner) && !find(d, CHANGE_LEASE, l->id))
-            add_usage(d, l, ret_slices, ret_compute);
-    }
+    const struct state_sum *sum = state_sum_of(w, owner);
+    *ret_slices = sum ? sum->slices : 0;
+    *ret_compute = sum ? sum->compute : 0;
     for (size_t i = 0; i < d->o->row_n; i++) {
         const struct change *change = d->o->rows[i];
-        if (change->kind == CHANGE_LEASE && owner_equal(change->lease.owner, owner))
-            add_usage(d, &change->lease, ret_slices, ret_compute);
+        if (change->kind != CHANGE_LEASE || !owner_equal(change->lease.owner, owner))
+            continue;
+        uint32_t row = state_row(w, change->lease.id);
+        *ret_slices -= row != STATE_NONE ? w->parts[row].slices : 0;
+        *ret_compute -= row != STATE_NONE ? w->parts[row].compute : 0;
+        add_usage(d, &change->lease, ret_slices, ret_compute);
     }
 }
 
@@ -254,7 +273,7 @@ void draft_usage(const struct draft *d, struct owner owner, uint32_t *ret_slices
 static bool unchanged(const struct draft *d, const struct change *row)
 {
     const struct gpu *old = row->kind == CHANGE_GPU ? world_gpu(d->w, row->gpu.slot) : NULL;
-    return old && memcmp(old, &row->gpu, sizeof *old) == 0;
+    return old && old->seat_n == row->gpu.seat_n && memcmp(old, &row->gpu, gpu_size(old)) == 0;
 }
 
 int draft_finish(struct draft *d, struct error *err)
@@ -262,7 +281,7 @@ int draft_finish(struct draft *d, struct error *err)
     struct outcome *o = d->o;
     struct changes *c = &o->changes;
     if (!d->failed && c->room < o->row_n) {
-        struct change *at = realloc(c->at, o->row_room * sizeof *at);
+        struct change **at = realloc(c->at, o->row_room * sizeof *at);
         d->failed = !at;
         if (at) {
             c->at = at;
@@ -275,7 +294,7 @@ int draft_finish(struct draft *d, struct error *err)
     }
     for (size_t i = 0; i < o->row_n; i++) {
         if (!unchanged(d, o->rows[i]))
-            c->at[c->n++] = *o->rows[i];
+            c->at[c->n++] = o->rows[i];
     }
     o->row_n = 0;
     return 0;

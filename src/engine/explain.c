@@ -187,7 +187,7 @@ static enum verdict verdict_of(const struct world *w, const struct lease *l, int
     if (rc) /* without memory nothing is known, least of all that it can never be */
         return rc == -ERROR_NO_MEMORY ? VERDICT_WAIT : VERDICT_NEVER;
     for (size_t i = 0; i < o->changes.n; i++) {
-        const struct change *c = &o->changes.at[i];
+        const struct change *c = o->changes.at[i];
         if (c->kind == CHANGE_LEASE && c->lease.id == o->lease)
             return c->lease.state == LEASE_QUEUED ? VERDICT_WAIT : VERDICT_FITS;
     }

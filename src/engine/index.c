@@ -163,6 +163,11 @@ uint64_t state_owner_key(struct owner o)
     return (uint64_t)o.kind << 32 | o.id;
 }
 
+uint64_t state_lease_key(struct owner o, uint32_t key)
+{
+    return mix(state_owner_key(o)) + key;
+}
+
 uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
                         struct owner last, uint32_t gid)
 {

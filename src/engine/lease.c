@@ -1,7 +1,22 @@
 /* Names of a lease's states and ends, and the instants its times lead to. */
 #include "engine/lease.h"
 
+#include "base/macro.h"
 #include "base/time.h"
+
+#include <stddef.h>
+#include <string.h>
+
+void lease_copy(struct lease *to, const struct lease *from)
+{
+    memcpy(to, from,
+           offsetof(struct lease, slices) + MAX(from->slice_n, 1u) * sizeof from->slices[0]);
+}
+
+void lease_clear(struct lease *l)
+{
+    memset(l, 0, offsetof(struct lease, slices) + sizeof l->slices[0]);
+}
 
 const char *lease_state_name(enum lease_state s)
 {

@@ -1,7 +1,8 @@
 /* A lease as the engine knows it: ids and numbers, no text.
  *
  * Texts (command lines, names, cgroup paths) live in the store under the same numbers; UUIDs are
- * looked up in the latest observation. So a lease copies with `=` and compares field by field. */
+ * looked up in the latest observation. So a lease copies with `=` and compares field by field; what
+ * is in `slices` beyond `slice_n` means nothing, and most leases have one of 64. */
 #pragma once
 
 #include "model/machine.h"
@@ -85,6 +86,12 @@ struct lease {
     uint8_t slice_n;
     struct lease_slice slices[REQUEST_SLICES];
 };
+
+/* Copies what counts: everything up to the last slice in use, and the first in any case. */
+void lease_copy(struct lease *to, const struct lease *from);
+
+/* An empty lease, as far as anything of it counts. */
+void lease_clear(struct lease *l);
 
 /* "queued", "starting", "active", "ending", "killing", "ended" */
 const char *lease_state_name(enum lease_state s);

@@ -28,9 +28,10 @@ struct change {
     };
 };
 
+/* Rows in order. They are the outcome's own, at addresses that stay until it decides again. */
 struct changes {
     size_t n, room;
-    struct change *at;
+    struct change **at;
 };
 
 enum action_kind {

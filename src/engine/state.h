@@ -10,8 +10,10 @@
 
 enum { STATE_NONE = 0x7fffffff };
 
+enum { STATE_MEMOS = 1024 };
+
 struct state_id {
-    uint32_t id, row;
+    uint32_t id, row; /* STATE_NONE: the lease is over, the entry goes with the next tidying */
 };
 
 struct state_waiting {
@@ -35,26 +37,64 @@ struct state_heap {
     int64_t *due;    /* by item */
 };
 
+/* What all leases of one owner hold together. */
+struct state_sum {
+    struct owner owner;
+    uint32_t leases, slices, compute;
+};
+
+/* What one lease row adds to the sum of its owner. */
+struct state_part {
+    uint32_t sum, slices, compute;
+};
+
+/* Ranks of a GPU by all that they depend on. Fleets are in few states at a time, so the ranks of a
+ * changed GPU have nearly always been worked out before. */
+struct state_memo {
+    uint64_t key[4]; /* see view_key; all zero: empty */
+    uint8_t ranks[CHOOSE_ROWS];
+};
+
 struct world {
     size_t gpu_max, lease_max;
     size_t gpu_n; /* highest known slot + 1 */
-    size_t lease_n, waiting_n, board_n;
+    size_t lease_n, order_n, waiting_n, board_n;
     uint32_t next_id;
     struct policy policy;
     bool *gpu_known, board_known[MACHINE_BOARDS];
     struct gpu *gpus;
     struct lease *leases;        /* by row */
     uint32_t *free_rows;         /* rows without a lease, lease_max - lease_n of them */
-    struct state_id *order;      /* lease_n, by id */
+    struct state_id *order;      /* order_n (room for twice lease_max), by id */
     struct state_waiting *queue; /* waiting_n, by priority then id */
-    struct state_chain owners;   /* lease rows by owner */
+    uint32_t id_mask;            /* ids have one of so many + 1 heads ... */
+    uint32_t *id_head, *id_next; /* ... which lead to rows, and these to further rows */
+    struct state_chain keys;     /* lease rows that have a key, by owner and key */
+    struct state_chain sums;     /* sums by owner */
+    struct state_sum *sum;       /* lease_max */
+    uint32_t *free_sums;         /* those without an owner, lease_max - sum_n of them */
+    size_t sum_n;
+    struct state_part *parts; /* by lease row */
     struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
     struct state_heap heap;
+    struct state_memo *memos; /* STATE_MEMOS */
     struct choose *choose;
     struct score *scores; /* by board */
     struct fit fits[MACHINE_BOARDS];
     struct board boards[MACHINE_BOARDS];
 };
+
+/* Bytes of a row that count. */
+static inline size_t gpu_size(const struct gpu *g)
+{
+    return offsetof(struct gpu, seats) + g->seat_n * sizeof g->seats[0];
+}
+
+/* What an owner's leases hold, NULL if there are none. */
+const struct state_sum *state_sum_of(const struct world *w, struct owner owner);
+
+/* The compute slices a slice of `row` counts for against a quota. */
+unsigned state_compute(const struct board *b, unsigned row);
 
 /* Row of a lease, STATE_NONE if it is not live. */
 uint32_t state_row(const struct world *w, uint32_t id);
@@ -77,8 +117,9 @@ void state_heap_set(struct state_heap *h, uint32_t item, int64_t due);
 /* Items due at or before `now`, at most `max`, in order of item. */
 size_t state_heap_due(const struct state_heap *h, int64_t now, uint32_t *ret, size_t max);
 
-/* The key of an owner's leases. */
+/* The key of an owner's leases, and of the one with an idempotency key. */
 uint64_t state_owner_key(struct owner o);
+uint64_t state_lease_key(struct owner o, uint32_t key);
 /* The key of idle instances that a holder may take as they are; unused ones have `used` false. */
 uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
                         struct owner last, uint32_t gid);

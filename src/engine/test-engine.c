@@ -42,7 +42,7 @@ static enum lease_state state_of(const struct rig *r, uint32_t id)
 static enum lease_why why_of(const struct rig *r, uint32_t id)
 {
     for (size_t i = 0; i < r->out.changes.n; i++) {
-        const struct change *c = &r->out.changes.at[i];
+        const struct change *c = r->out.changes.at[i];
         if (c->kind == CHANGE_LEASE && c->lease.id == id && c->lease.state == LEASE_ENDED)
             return c->lease.why;
     }

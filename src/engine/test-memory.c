@@ -6,15 +6,6 @@
 #include "engine/test-rig.h"
 #include "tests/tap.h"
 
-static bool same(const struct outcome *a, const struct outcome *b)
-{
-    const struct changes *x = &a->changes, *y = &b->changes;
-    return a->action_n == b->action_n && x->n == y->n && a->lease == b->lease &&
-           (!a->action_n ||
-            memcmp(a->actions, b->actions, a->action_n * sizeof *a->actions) == 0) &&
-           (!x->n || memcmp(x->at, y->at, x->n * sizeof *x->at) == 0);
-}
-
 /* Steps with each allocation failing once, then for good. */
 static unsigned step_on(struct rig *r, struct event *e)
 {
@@ -30,10 +21,10 @@ static unsigned step_on(struct rig *r, struct event *e)
         bool met = fail_at < 0;
         fail_at = -1;
         if (met && (got != -ERROR_NO_MEMORY || o.action_n || o.changes.n || !err.text[0]) &&
-            (got != rc || !same(&o, &want)))
+            (got != rc || !rig_same(&o, &want)))
             TAP_FAIL("event %d, allocation %ld: %d with %zu changes, \"%s\"", (int)e->kind, n, got,
                      o.changes.n, err.text);
-        if (!met && (got != rc || !same(&o, &want)))
+        if (!met && (got != rc || !rig_same(&o, &want)))
             TAP_FAIL("event %d: %d, first it was %d", (int)e->kind, got, rc);
         failures += got == -ERROR_NO_MEMORY;
         outcome_done(&o);

@@ -139,7 +139,7 @@ static struct world *fleet(unsigned n)
             c.gpu.seat_n = 1;
             c.gpu.seats[0] = (struct seat){.state = SEAT_FOREIGN, .start = 6, .size = 1};
         }
-        world_apply(w, &(struct changes){.n = 1, .room = 1, .at = &c});
+        world_apply(w, &(struct changes){.n = 1, .room = 1, .at = &(struct change *){&c}});
     }
     outcome_done(&o);
     return w;

@@ -1,6 +1,8 @@
 /* The test rig of the engine; see test-rig.h. */
 #include "engine/test-rig.h"
 
+#include "engine/state.h"
+
 #include "base/time.h"
 
 #include <assert.h>
@@ -271,6 +273,47 @@ static bool lease_sound(const struct rig *r, const struct lease *l)
     return true;
 }
 
+/* Rows are equal where they count. */
+static bool same_lease(const struct lease *a, const struct lease *b)
+{
+    return memcmp(a, b, offsetof(struct lease, slices)) == 0 &&
+           memcmp(a->slices, b->slices, a->slice_n * sizeof a->slices[0]) == 0;
+}
+
+static bool same_gpu(const struct gpu *a, const struct gpu *b)
+{
+    return a->seat_n == b->seat_n && memcmp(a, b, gpu_size(a)) == 0;
+}
+
+static bool same_change(const struct change *a, const struct change *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case CHANGE_LEASE:
+        return same_lease(&a->lease, &b->lease);
+    case CHANGE_GPU:
+        return same_gpu(&a->gpu, &b->gpu);
+    case CHANGE_BOARD:
+        return memcmp(&a->board, &b->board, sizeof a->board) == 0;
+    case CHANGE_POLICY:
+        return memcmp(&a->policy, &b->policy, sizeof a->policy) == 0;
+    case CHANGE_NEXT_ID:
+        return a->next_id == b->next_id;
+    }
+    return false;
+}
+
+bool rig_same(const struct outcome *a, const struct outcome *b)
+{
+    bool same =
+        a->action_n == b->action_n && a->changes.n == b->changes.n && a->lease == b->lease &&
+        (!a->action_n || memcmp(a->actions, b->actions, a->action_n * sizeof *a->actions) == 0);
+    for (size_t i = 0; same && i < a->changes.n; i++)
+        same = same_change(a->changes.at[i], b->changes.at[i]);
+    return same;
+}
+
 static bool same_worlds(const struct rig *r)
 {
     MUST(world_next_id(r->world) == world_next_id(r->copy), "next id");
@@ -278,11 +321,59 @@ static bool same_worlds(const struct rig *r)
     const struct lease *l = NULL;
     while ((l = world_lease_after(r->world, l ? l->id : 0))) {
         const struct lease *other = world_lease(r->copy, l->id);
-        MUST(other && memcmp(l, other, sizeof *l) == 0, "lease %u differs", l->id);
+        MUST(other && same_lease(l, other), "lease %u differs", l->id);
     }
     for (unsigned i = 0; i < world_gpu_n(r->world); i++)
-        MUST(memcmp(world_gpu(r->world, i), world_gpu(r->copy, i), sizeof(struct gpu)) == 0,
-             "GPU %u differs", i);
+        MUST(same_gpu(world_gpu(r->world, i), world_gpu(r->copy, i)), "GPU %u differs", i);
+    return true;
+}
+
+/* What is kept so that a step need not count it is what counting gives. */
+static bool sums_sound(const struct world *w)
+{
+    const struct lease *l = NULL, *other = NULL;
+    size_t n = 0;
+    while ((l = world_lease_after(w, l ? l->id : 0))) {
+        struct state_sum want = {.owner = l->owner};
+        const struct state_sum *sum = state_sum_of(w, l->owner);
+        while ((other = world_lease_after(w, other ? other->id : 0))) {
+            bool counts = owner_equal(other->owner, l->owner);
+            want.leases += counts;
+            for (unsigned i = 0; counts && other->state != LEASE_QUEUED && i < other->slice_n;
+                 i++) {
+                unsigned row = other->slices[i].profile;
+                const struct board *b = world_board(w, w->gpus[other->slices[i].gpu].board);
+                want.slices++;
+                want.compute += state_compute(b, row == BOARD_NO_PROFILE ? CHOOSE_WHOLE : row);
+            }
+        }
+        MUST(sum && sum->leases == want.leases && sum->slices == want.slices &&
+                 sum->compute == want.compute,
+             "the sum of lease %u's owner", l->id);
+        MUST(!l->key || world_lease_by_key(w, l->owner, l->key), "key of lease %u", l->id);
+        n++;
+    }
+    MUST(n == w->lease_n, "%zu leases are walked, %zu live", n, w->lease_n);
+    return true;
+}
+
+static bool ranks_sound(const struct world *w)
+{
+    for (unsigned slot = 0; slot < w->gpu_n; slot++) {
+        uint8_t ranks[CHOOSE_ROWS];
+        const struct gpu *g = world_gpu(w, slot);
+        if (!g)
+            continue;
+        view_ranks(g, &w->fits[g->board], ranks);
+        for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
+            struct choose_at at = {ranks[row], slot};
+            uint64_t looked = 0;
+            bool found =
+                ranks[row] != CHOOSE_NONE && choose_next(w->choose, g->board, row, &at, &looked);
+            MUST(ranks[row] == CHOOSE_NONE || (found && at.rank == ranks[row] && at.gpu == slot),
+                 "GPU %u is not where it ranks for row %u", slot, row);
+        }
+    }
     return true;
 }
 
@@ -310,5 +401,5 @@ bool rig_sound(const struct rig *r)
         if (!lease_sound(r, l))
             return false;
     }
-    return same_worlds(r);
+    return same_worlds(r) && sums_sound(r->world) && ranks_sound(r->world);
 }

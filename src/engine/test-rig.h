@@ -45,5 +45,8 @@ const struct action *rig_action(const struct rig *r, enum action_kind kind);
 /* Checks everything that must hold of any world; false with a line on stdout if not. */
 bool rig_sound(const struct rig *r);
 
+/* Whether two outcomes say the same. */
+bool rig_same(const struct outcome *a, const struct outcome *b);
+
 /* Prints a GPU's row as TAP comments. */
 void rig_show(const struct gpu *g);

@@ -92,16 +92,6 @@ static void check_new_places(struct sim *s, const struct change *c)
     }
 }
 
-static bool same_outcome(const struct outcome *a, const struct outcome *b)
-{
-    const struct changes *x = &a->changes, *y = &b->changes;
-    if (a->action_n != b->action_n || x->n != y->n || a->lease != b->lease)
-        return false;
-    if (a->action_n && memcmp(a->actions, b->actions, a->action_n * sizeof *a->actions) != 0)
-        return false;
-    return !x->n || memcmp(x->at, y->at, x->n * sizeof *x->at) == 0;
-}
-
 static void check_actions(struct sim *s, bool restart)
 {
     const struct outcome *o = &s->r.out;
@@ -119,7 +109,7 @@ static void check_places(struct sim *s, uint32_t first_new, const bool *waiting)
 {
     const struct outcome *o = &s->r.out;
     for (size_t i = 0; i < o->changes.n; i++) {
-        const struct change *c = &o->changes.at[i];
+        const struct change *c = o->changes.at[i];
         bool placed = c->kind == CHANGE_LEASE &&
                       (c->lease.state == LEASE_STARTING || c->lease.state == LEASE_ACTIVE);
         if (placed && (c->lease.id >= first_new || waiting[c->lease.id]))
@@ -138,7 +128,7 @@ int sim_step(struct sim *s, struct event *e)
     e->now = s->r.now;
     int twin_rc = engine_step(s->r.world, e, &twin, NULL);
     int rc = rig_step(&s->r, e);
-    if (rc != twin_rc || !same_outcome(&twin, &s->r.out))
+    if (rc != twin_rc || !rig_same(&twin, &s->r.out))
         BREAK(s, "step %u: the same event twice decided differently", s->step);
     outcome_done(&twin);
     if (rc && (s->r.out.action_n || s->r.out.changes.n))

@@ -2,6 +2,8 @@
  * then the same after destroying idle instances, then a change of mode. */
 #include "engine/view.h"
 
+#include <string.h>
+
 bool view_usable(const struct gpu *g)
 {
     return g->managed && g->present && !g->drained && g->health == MACHINE_OK && !g->lost_at;
@@ -170,6 +172,28 @@ struct view_place view_place(const struct gpu *g, const struct fit *f, const str
             return warm;
     }
     return g->fixed ? place_fixed(g, f, want) : place_slice(g, f, want);
+}
+
+/* A seat in 16 bits, never 0: what view_layout, view_soft and a fixed layout ask of it. */
+static uint64_t seat_key(const struct gpu *g, const struct seat *s)
+{
+    uint64_t profile = s->profile < BOARD_PROFILES ? s->profile : 31;
+    uint64_t own = s->fixed && s->state == SEAT_IDLE;
+    return profile << 11 | (uint64_t)(s->start & 15) << 7 | (uint64_t)(s->size & 31) << 2 |
+           (uint64_t)view_soft(g, s) << 1 | own;
+}
+
+void view_key(const struct gpu *g, uint64_t ret[4])
+{
+    uint64_t mode = (uint64_t)g->mig | (uint64_t)(g->mode_op != 0) << 2 |
+                    (uint64_t)g->mode_asked << 3 | (uint64_t)(g->mode_retry_at != 0) << 4;
+    memset(ret, 0, 4 * sizeof *ret);
+    ret[3] = UINT64_C(1) << 63 | (uint64_t)g->board << 60 | (uint64_t)view_usable(g) << 59 |
+             (uint64_t)g->pool << 57 | (uint64_t)g->fixed << 56 |
+             (uint64_t)(g->whole_lease != 0) << 55 | (uint64_t)g->mode_wanted << 54 | mode << 48;
+    /* 15 seats at most: the last word has room for three beside what is above. */
+    for (unsigned i = 0; i < g->seat_n; i++)
+        ret[i / 4] |= seat_key(g, &g->seats[i]) << i % 4 * 16;
 }
 
 void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS])

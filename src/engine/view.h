@@ -53,6 +53,10 @@ slices view_soft_slices(const struct gpu *g);
 struct view_place view_place(const struct gpu *g, const struct fit *f,
                              const struct view_want *want);
 
+/* All that the ranks of a GPU depend on beside its board's table and the rules: equal keys, equal
+ * ranks. Never all zero. */
+void view_key(const struct gpu *g, uint64_t ret[4]);
+
 /* Ranks for every row, without warm reuse. */
 void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS]);
 

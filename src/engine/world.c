@@ -4,12 +4,43 @@
 #include "base/time.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+void world_gpu_copy(struct gpu *to, const struct gpu *from)
+{
+    memcpy(to, from, gpu_size(from));
+}
 
 static bool init_indices(struct world *w)
 {
-    return state_chain_init(&w->owners, w->lease_max) &&
+    return state_chain_init(&w->keys, w->lease_max) && state_chain_init(&w->sums, w->lease_max) &&
            state_chain_init(&w->warm, w->gpu_max * BOARD_GIS) &&
            state_heap_init(&w->heap, w->lease_max + w->gpu_max);
+}
+
+static bool init_leases(struct world *w)
+{
+    size_t max = w->lease_max, heads = 16;
+    while (heads < max)
+        heads *= 2;
+    w->id_mask = (uint32_t)heads - 1;
+    w->leases = calloc(max + 1, sizeof *w->leases);
+    w->free_rows = calloc(max + 1, sizeof *w->free_rows);
+    w->order = calloc(2 * max + 2, sizeof *w->order);
+    w->queue = calloc(max + 1, sizeof *w->queue);
+    w->id_head = malloc(heads * sizeof *w->id_head);
+    w->id_next = calloc(max + 1, sizeof *w->id_next);
+    w->sum = calloc(max + 1, sizeof *w->sum);
+    w->free_sums = calloc(max + 1, sizeof *w->free_sums);
+    w->parts = calloc(max + 1, sizeof *w->parts);
+    if (!w->leases || !w->free_rows || !w->order || !w->queue || !w->id_head || !w->id_next ||
+        !w->sum || !w->free_sums || !w->parts)
+        return false;
+    for (size_t i = 0; i < max; i++)
+        w->free_rows[i] = w->free_sums[i] = (uint32_t)(max - 1 - i);
+    for (size_t i = 0; i < heads; i++)
+        w->id_head[i] = STATE_NONE;
+    return true;
 }
 
 struct world *world_new(size_t gpu_max, size_t lease_max)
@@ -26,17 +57,12 @@ struct world *world_new(size_t gpu_max, size_t lease_max)
                                 .idle_keep = TIME_NEVER};
     w->gpu_known = calloc(gpu_max + 1, sizeof *w->gpu_known);
     w->gpus = calloc(gpu_max + 1, sizeof *w->gpus);
-    w->leases = calloc(lease_max + 1, sizeof *w->leases);
-    w->free_rows = calloc(lease_max + 1, sizeof *w->free_rows);
-    w->order = calloc(lease_max + 1, sizeof *w->order);
-    w->queue = calloc(lease_max + 1, sizeof *w->queue);
     w->scores = calloc(MACHINE_BOARDS, sizeof *w->scores);
     w->choose = choose_new(gpu_max);
-    if (!w->gpu_known || !w->gpus || !w->leases || !w->free_rows || !w->order || !w->queue ||
-        !w->scores || !w->choose || !init_indices(w))
+    w->memos = calloc(STATE_MEMOS, sizeof *w->memos);
+    if (!w->gpu_known || !w->gpus || !w->scores || !w->choose || !w->memos || !init_leases(w) ||
+        !init_indices(w))
         return world_free(w);
-    for (size_t i = 0; i < lease_max; i++)
-        w->free_rows[i] = (uint32_t)(lease_max - 1 - i);
     return w;
 }
 
@@ -52,7 +78,14 @@ struct world *world_free(struct world *w)
     free(w->queue);
     free(w->scores);
     choose_free(w->choose);
-    state_chain_done(&w->owners);
+    free(w->id_head);
+    free(w->id_next);
+    free(w->sum);
+    free(w->free_sums);
+    free(w->parts);
+    free(w->memos);
+    state_chain_done(&w->keys);
+    state_chain_done(&w->sums);
     state_chain_done(&w->warm);
     state_heap_done(&w->heap);
     free(w);
@@ -82,7 +115,7 @@ unsigned world_board_n(const struct world *w)
 /* Index in `order` of the first id at or after `id`. */
 static size_t order_at(const struct world *w, uint32_t id)
 {
-    size_t low = 0, high = w->lease_n;
+    size_t low = 0, high = w->order_n;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (w->order[middle].id < id)
@@ -95,8 +128,10 @@ static size_t order_at(const struct world *w, uint32_t id)
 
 uint32_t state_row(const struct world *w, uint32_t id)
 {
-    size_t i = order_at(w, id);
-    return i < w->lease_n && w->order[i].id == id ? w->order[i].row : STATE_NONE;
+    uint32_t row = w->id_head[id & w->id_mask];
+    while (row != STATE_NONE && w->leases[row].id != id)
+        row = w->id_next[row];
+    return row;
 }
 
 const struct lease *world_lease(const struct world *w, uint32_t id)
@@ -107,13 +142,28 @@ const struct lease *world_lease(const struct world *w, uint32_t id)
 
 const struct lease *world_lease_by_key(const struct world *w, struct owner owner, uint32_t key)
 {
-    uint32_t row = state_chain_first(&w->owners, state_owner_key(owner));
-    for (; row != STATE_NONE; row = w->owners.next[row]) {
+    uint32_t row = key ? state_chain_first(&w->keys, state_lease_key(owner, key)) : STATE_NONE;
+    for (; row != STATE_NONE; row = w->keys.next[row]) {
         const struct lease *l = &w->leases[row];
-        if (key && l->key == key && owner_equal(l->owner, owner))
+        if (l->key == key && owner_equal(l->owner, owner))
             return l;
     }
     return NULL;
+}
+
+unsigned state_compute(const struct board *b, unsigned row)
+{
+    if (row != CHOOSE_WHOLE)
+        return b->profiles[row].compute;
+    return b->compute_slices ? b->compute_slices : 1;
+}
+
+const struct state_sum *state_sum_of(const struct world *w, struct owner owner)
+{
+    uint32_t i = state_chain_first(&w->sums, state_owner_key(owner));
+    while (i != STATE_NONE && !owner_equal(w->sum[i].owner, owner))
+        i = w->sums.next[i];
+    return i == STATE_NONE ? NULL : &w->sum[i];
 }
 
 const struct policy *world_policy(const struct world *w)
@@ -129,7 +179,9 @@ uint32_t world_next_id(const struct world *w)
 const struct lease *world_lease_after(const struct world *w, uint32_t id)
 {
     size_t i = order_at(w, id + 1);
-    return i < w->lease_n ? &w->leases[w->order[i].row] : NULL;
+    while (i < w->order_n && w->order[i].row == STATE_NONE)
+        i++;
+    return i < w->order_n ? &w->leases[w->order[i].row] : NULL;
 }
 
 const struct lease *world_queue(const struct world *w, size_t position)

@@ -60,10 +60,13 @@ struct gpu {
     uint32_t whole_lease;        /* lease of the whole GPU, 0 = none */
     uint32_t drain_reason;       /* interned text, 0 = none */
     int64_t lost_at;             /* boot time the GPU stopped answering, 0 = it answers */
-    uint8_t seat_n;
-    struct seat seats[BOARD_GIS];   /* in order of start */
     struct layout layout_fixed;     /* the applied layout, re-made after a reboot */
+    uint8_t seat_n;
+    struct seat seats[BOARD_GIS];   /* in order of start; nothing counts beyond seat_n */
 };
+
+/* Copies what counts: everything up to the last seat in use. */
+void world_gpu_copy(struct gpu *to, const struct gpu *from);
 
 /* The rules of the house, from the configuration. Times in ns. */
 struct policy {

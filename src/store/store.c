@@ -28,7 +28,7 @@ void store_past_done(struct store_past *p)
 
 void store_apply(struct world *w, struct change *c)
 {
-    const struct changes one = {.n = 1, .room = 1, .at = c};
+    const struct changes one = {.n = 1, .room = 1, .at = &c};
     world_apply(w, &one);
 }
 
@@ -55,7 +55,7 @@ int store_write(struct store *s, const struct changes *c, int64_t wall, struct e
 {
     int result = need_open(s, err);
     for (size_t i = 0; i < c->n && result == 0; i++)
-        result = s->ops->write(s, &c->at[i], wall, err);
+        result = s->ops->write(s, c->at[i], wall, err);
     return result;
 }
 

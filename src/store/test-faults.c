@@ -261,7 +261,7 @@ TEST(a_start_costs_the_same_with_ten_thousand_past_leases)
     REQUIRE(store_open_sqlite(f.file, &s, &err) == 0);
     struct change *c = calloc(1, sizeof(*c));
     REQUIRE(c && store_begin(s, &err) == 0);
-    const struct changes one = {.n = 1, .room = 1, .at = c};
+    const struct changes one = {.n = 1, .room = 1, .at = &c};
     for (uint32_t id = 2; id < 10002; id++) {
         c->kind = CHANGE_LEASE;
         c->lease =

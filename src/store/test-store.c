@@ -33,7 +33,7 @@ static void promise_round_trip(struct store *s, uint64_t seed)
         REQUIRE(store_begin(s, &err) == 0);
         for (uint32_t n = rng_below(&r, 6); n > 0; n--) {
             fake_change(&r, c);
-            const struct changes one = {.n = 1, .room = 1, .at = c};
+            const struct changes one = {.n = 1, .room = 1, .at = &c};
             if (store_write(s, &one, 1000 + round, &err) != 0)
                 TAP_FAIL("write: %s", err.text);
             if (keep)

@@ -9,7 +9,7 @@
 void world_apply(struct world *w, const struct changes *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        fake_apply(w, &c->at[i]);
+        fake_apply(w, c->at[i]);
 }
 
 struct world *fake_world(void)
@@ -196,7 +196,7 @@ struct world *fake_load(struct store *s)
 
 int fake_write(struct store *s, const struct change *c, int64_t wall, struct error *err)
 {
-    const struct changes one = {.n = 1, .room = 1, .at = (struct change *)c};
+    const struct changes one = {.n = 1, .room = 1, .at = &(struct change *){(struct change *)c}};
     int result = store_begin(s, err);
     if (result == 0)
         result = store_write(s, &one, wall, err);
@@ -234,7 +234,7 @@ int generation_write(struct store *s, uint32_t g, struct error *err)
     struct change *c = calloc(3, sizeof(*c));
     if (!c)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a generation");
-    const struct changes all = {.n = 3, .room = 3, .at = c};
+    const struct changes all = {.n = 3, .room = 3, .at = (struct change *[]){c, c + 1, c + 2}};
     c[0].kind = CHANGE_LEASE;
     c[0].lease = (struct lease){.id = 1, .revision = g, .state = LEASE_ACTIVE, .slice_n = 4};
     for (unsigned i = 0; i < 4; i++)
