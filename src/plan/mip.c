@@ -102,10 +102,10 @@ static void pivot(struct dict *d, unsigned r, unsigned j)
 static int leaving(const struct dict *d, bool first)
 {
     int r = -1;
-    double worst = -tiny * 100;
+    double worst = -tiny * 10; /* less than what mip_holds lets pass */
     for (unsigned i = 0; i < d->m; i++) {
         double v = row_of(d, i)[d->n];
-        if (v >= (first ? -tiny * 100 : worst))
+        if (v >= (first ? -tiny * 10 : worst))
             continue;
         if (first && r >= 0 && d->basic[i] > d->basic[r])
             continue;
@@ -172,7 +172,7 @@ bool mip_holds(const struct mip *m, const double *x)
         if (x[j] < -near_whole || isnan(x[j]))
             return false;
     for (unsigned i = 0; i < m->rows; i++) {
-        double sum = 0, size = fabs(m->b[i]);
+        double sum = 0, size = fmax(fabs(m->b[i]), 1); /* 1: noise around 0 is none either */
         for (unsigned j = 0; j < m->cols; j++) {
             sum += m->a[i * m->cols + j] * x[j];
             size += fabs(m->a[i * m->cols + j] * x[j]);

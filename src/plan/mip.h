@@ -51,7 +51,7 @@ struct mip_result {
 /* -ERROR_INVALID for sizes beyond the limits or a negative cost, -ERROR_NO_MEMORY. */
 int mip_solve(const struct mip *m, struct mip_result *ret, struct error *err);
 
-/* Whether x holds in every row, to one part in 10^7 of the figures in it. */
+/* Whether x holds in every row, to one part in 10^7 of the figures in it, or of 1. */
 bool mip_holds(const struct mip *m, const double *x);
 
 /* The bound that prices prove: price b, shrunk until price A <= c holds to one part in 10^9. */
