@@ -4,8 +4,8 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "emul/work_table.h"
+#include "share/share.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -159,7 +159,7 @@ static double strength(const struct work_place *p, bool bandwidth)
             continue;
         double bytes = rates[i].gbps * p->slices / p->of_slices;
         double flops = rates[i].tflops * p->sms / p->board_sms;
-        return bandwidth ? bytes : sqrt(bytes * flops);
+        return bandwidth ? bytes : share_strength(&share_house, flops, bytes);
     }
     return 0;
 }
@@ -176,61 +176,6 @@ static bool column_place(const char *board, unsigned column, struct work_place *
             return true;
     }
     return column == 0;
-}
-
-struct anchor {
-    double k, ns;
-};
-
-static double fourth(double x)
-{
-    return x * x * x * x;
-}
-
-/* The curve through a weak and a strong device, at strength k. */
-static double curve(struct anchor weak, struct anchor strong, double k)
-{
-    if (strong.k <= weak.k * 1.000001)
-        return strong.ns * strong.k / k;
-    double w = (fourth(weak.ns) - fourth(strong.ns)) / (1 / fourth(weak.k) - 1 / fourth(strong.k));
-    if (w <= 0)
-        return MAX(weak.ns, strong.ns);
-    double h = fourth(strong.ns) - w / fourth(strong.k);
-    if (h <= 0) {
-        double steep = log(weak.ns / strong.ns) / log(strong.k / weak.k);
-        return weak.ns * pow(k / weak.k, -steep);
-    }
-    return sqrt(sqrt(h + w / fourth(k)));
-}
-
-double work_table_predict(const struct work_row *row, const struct work_place *p, bool bandwidth,
-                          unsigned without)
-{
-    struct anchor weak = {0}, strong = {0};
-    struct work_place at;
-    double k = strength(p, bandwidth);
-    for (unsigned c = 0; c < WORK_COLUMNS; c++) {
-        if (!row->us[c] || (without >> c & 1) || !column_place(row->board, c, &at))
-            continue;
-        struct anchor a = {strength(&at, bandwidth), row->us[c] * 1000.0};
-        if (weak.k == 0 || a.k < weak.k)
-            weak = a;
-        if (a.k > strong.k)
-            strong = a;
-    }
-    return k > 0 && weak.k > 0 ? curve(weak, strong, k) : 0;
-}
-
-/* One row at a place: measured there, or predicted from it. */
-static double row_time(const struct work_row *row, const struct work_place *p, bool bandwidth,
-                       enum work_basis *ret_basis)
-{
-    *ret_basis = WORK_MEASURED;
-    for (unsigned c = 0; c < WORK_COLUMNS && strcmp(row->board, p->board) == 0; c++)
-        if (column_compute[c] == p->compute && row->us[c] && (c == 0 || p->plain))
-            return row->us[c] * 1000.0;
-    *ret_basis = WORK_PREDICTED;
-    return work_table_predict(row, p, bandwidth, 0);
 }
 
 static bool is_row(const struct work_row *r, const char *model, const char *board)
@@ -250,6 +195,65 @@ static const struct work_row *rows_of(const char *model, const char *board, unsi
     while (first + *ret_n < end && is_row(first + *ret_n, model, first->board))
         ++*ret_n;
     return first;
+}
+
+/* The weakest and the strongest device of a row, without the columns of a mask. */
+struct anchors {
+    unsigned weak, strong; /* columns; WORK_COLUMNS: none */
+    double k_weak, k_strong;
+};
+
+static struct anchors find_anchors(const struct work_row *row, bool bandwidth, unsigned without)
+{
+    struct anchors a = {.weak = WORK_COLUMNS};
+    struct work_place at;
+    for (unsigned c = 0; c < WORK_COLUMNS; c++) {
+        if (!row->us[c] || (without >> c & 1) || !column_place(row->board, c, &at))
+            continue;
+        double k = strength(&at, bandwidth);
+        if (a.weak == WORK_COLUMNS || k < a.k_weak) {
+            a.weak = c;
+            a.k_weak = k;
+        }
+        if (k > a.k_strong) {
+            a.strong = c;
+            a.k_strong = k;
+        }
+    }
+    return a;
+}
+
+double work_table_predict(const struct work_row *row, const struct work_place *p, bool bandwidth,
+                          unsigned without)
+{
+    struct share_point points[WORK_BATCHES];
+    double k = strength(p, bandwidth);
+    struct anchors a = find_anchors(row, bandwidth, without);
+    if (k <= 0 || a.weak == WORK_COLUMNS)
+        return 0;
+    if (a.k_strong <= a.k_weak * 1.000001)
+        return row->us[a.strong] * 1000.0 * a.k_strong / k;
+    unsigned n = 0, at = 0, batches = 0;
+    const struct work_row *first = rows_of(row->model, row->board, &batches);
+    for (unsigned i = 0; i < MIN(batches, WORK_BATCHES); i++) {
+        if (&first[i] == row)
+            at = n;
+        points[n++] = (struct share_point){first[i].batch, first[i].us[a.weak] * 1000.0,
+                                           first[i].us[a.strong] * 1000.0};
+    }
+    return share_time(&share_house, points, n, at, k / a.k_weak, a.k_strong / a.k_weak);
+}
+
+/* One row at a place: measured there, or predicted from it. */
+static double row_time(const struct work_row *row, const struct work_place *p, bool bandwidth,
+                       enum work_basis *ret_basis)
+{
+    *ret_basis = WORK_MEASURED;
+    for (unsigned c = 0; c < WORK_COLUMNS && strcmp(row->board, p->board) == 0; c++)
+        if (column_compute[c] == p->compute && row->us[c] && (c == 0 || p->plain))
+            return row->us[c] * 1000.0;
+    *ret_basis = WORK_PREDICTED;
+    return work_table_predict(row, p, bandwidth, 0);
 }
 
 static int own_service(const struct work *w, const struct work_place *p, struct work_time *ret)
@@ -318,4 +322,18 @@ const struct work_row *work_table_mps(const struct work *w, const struct work_pl
 bool work_table_bandwidth(const struct work *w)
 {
     return w->model >= 0 && models[w->model].bandwidth;
+}
+
+double work_device(const struct work *w, const struct work_place *p, unsigned batch, double alone)
+{
+    const struct board *b = board_find(p->board);
+    struct work_place small;
+    struct work_time t;
+    struct error err;
+    if (!b || !column_place(b->name, 1, &small))
+        (void)column_place("a100-80", 1, &small);
+    double from = strength(&small, work_table_bandwidth(w)), to = strength(p, work_table_bandwidth(w));
+    if (from <= 0 || to <= 0 || work_service(w, &small, batch, &t, &err) < 0)
+        return alone;
+    return share_device(alone, (double)t.ns, to / from);
 }

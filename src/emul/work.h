@@ -3,10 +3,10 @@
  * Nothing is computed on an emulated GPU, so all of it follows tables of published measurements
  * (tables/service.def, share.def; sources in source.def). A figure that was measured on that board,
  * size and batch is `measured`; between two batches it is `interpolated`. Everything else is
- * `predicted`, by one form: t^4 = h^4 + (w / k)^4 through the smallest and the largest device
- * measured, where k, the strength of a device, is the geometric mean of its shares of arithmetic
- * and of memory bandwidth (tables/rate.def). Its error on the measured sizes between is checked by
- * test-work.c. Pure: values in, values out. */
+ * `predicted`, by the form for slices of share/share.h through the smallest and the largest device
+ * measured, where the strength of a device is the geometric mean of its shares of arithmetic and of
+ * memory bandwidth (tables/rate.def). Its error on the measured sizes between is checked by
+ * test-work.c, on whole published tables by bench/share-errors. Pure: values in, values out. */
 #pragma once
 
 #include "model/board.h"
@@ -92,3 +92,8 @@ struct work_cost {
 /* What those around cost a batch. `mps`: this work itself is under MPS. */
 struct work_cost work_cost(const struct work *w, const struct work_place *p, unsigned batch,
                            bool mps, const struct work_around *around);
+
+/* The part of `alone` ns, which a batch takes at `p` with nobody there, for which it occupies the
+ * device; what is left is its process's own. All of what it takes on the smallest slice of the board
+ * (of an A100's where the board has none) is taken for work of the device. */
+double work_device(const struct work *w, const struct work_place *p, unsigned batch, double alone);

@@ -4,7 +4,7 @@
 
 #include "emul/work.h"
 
-enum { WORK_COLUMNS = 6 };
+enum { WORK_COLUMNS = 6, WORK_BATCHES = 16 }; /* of a model on one board */
 
 struct work_row {
     const char *model, *board;
@@ -17,8 +17,8 @@ struct work_row {
 /* All rows, those of one model and board together; *ret_n of them. */
 const struct work_row *work_table_rows(unsigned *ret_n);
 
-/* Predicts ns at a place from a row's weakest and strongest device, leaving out the columns of the
- * mask `without`; 0 if nothing can be said. */
+/* Predicts ns at a place from the weakest and the strongest device of a row and of the other batches
+ * of the same model, leaving out the columns of the mask `without`; 0 if nothing can be said. */
 double work_table_predict(const struct work_row *row, const struct work_place *p, bool bandwidth,
                           unsigned without);
 
