@@ -138,6 +138,7 @@ int place_make(struct place *ret, const char *folder, struct error *err)
     name(ret->daemon_log, ret->dir, "fettad.log");
     name(ret->kmsg, ret->dir, "kmsg");
     name(ret->plan, ret->dir, "faults");
+    name(ret->clock, ret->dir, "clock");
     if (chmod(ret->dir, 0711) < 0 || mkdir(ret->state, 0700) < 0)
         r = error_errno(err, ERROR_IO, errno, "cannot prepare %s", ret->dir);
     if (r == 0)

@@ -19,6 +19,7 @@ struct place {
     char driver_log[PLACE_FILE], daemon_log[PLACE_FILE];
     char kmsg[PLACE_FILE]; /* the machine's kernel log */
     char plan[PLACE_FILE]; /* the fault plan, if there is one */
+    char clock[PLACE_FILE]; /* the machine's clock, if it is not the host's */
     char bin[PATH_MAX]; /* directory of fetta itself */
     char emud[PATH_MAX], fettad[PATH_MAX], nvml[PATH_MAX];
 };

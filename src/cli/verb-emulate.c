@@ -51,7 +51,7 @@ static void add_trouble(struct args *a, struct emulation *m)
     args_add(a, (struct args_option){"faults", 0, ARGS_TEXT, &m->faults, "FILE",
                                      "what goes wrong; see fetta emulate fault --example"});
     args_add(a, (struct args_option){"clock", 0, ARGS_TEXT, &m->clock, "real|virtual|xN",
-                                     "the driver's clock; virtual jumps over waiting (real)"});
+                                     "the machine's clock; virtual jumps over waiting (real)"});
     args_add(a, (struct args_option){"latency", 0, ARGS_TEXT, &m->latency, "board|off",
                                      "operations take their time; see fetta emulate fault "
                                      "--latency (off)"});
@@ -157,14 +157,14 @@ static bool make_env(struct emulation *m)
     return m->env;
 }
 
-/* An option more for the emulated driver. */
-static void driver_option(struct emulation *m, const char *name, const char *value)
+/* An option more for a helper. */
+static void add_option(struct helper *h, const char *name, const char *value)
 {
-    int n = m->driver.ready_at + 1;
-    while (m->driver.argv[n])
+    int n = h->ready_at + 1;
+    while (h->argv[n])
         n++;
-    m->driver.argv[n] = name;
-    m->driver.argv[n + 1] = value;
+    h->argv[n] = name;
+    h->argv[n + 1] = value;
 }
 
 static void make_helpers(struct emulation *m)
@@ -186,11 +186,11 @@ static void make_helpers(struct emulation *m)
                                 .ready_fd = -1,
                                 .again = TIME_NEVER};
     if (m->played)
-        driver_option(m, "--image", p->image);
+        add_option(&m->driver, "--image", p->image);
     if (m->files)
-        driver_option(m, "--files", p->files);
+        add_option(&m->driver, "--files", p->files);
     if (m->branch)
-        driver_option(m, "--driver", m->branch->version);
+        add_option(&m->driver, "--driver", m->branch->version);
     m->daemon =
         (struct helper){.name = "fettad",
                         .argv = {p->fettad, "--config", p->config, "--state", p->state, "--socket",
@@ -206,20 +206,25 @@ static void make_helpers(struct emulation *m)
                         .again = TIME_NEVER};
 }
 
-/* Options more for the emulated driver: name and value, where there is a value. */
-static void driver_trouble(struct emulation *m)
+/* Whether the machine has another clock than the host. */
+static bool own_clock(const struct emulation *m)
 {
-    const char *words[] = {"--kmsg", m->place.kmsg, "--clock",   m->clock,
-                           "--plan", m->faults ? m->place.plan : NULL, "--latency", m->latency};
-    size_t n = 0;
-    while (m->driver.argv[n] || n == (size_t)m->driver.ready_at)
-        n++;
-    for (size_t i = 0; i < ARRAY_LEN(words); i += 2) {
-        if (!words[i + 1])
-            continue;
-        m->driver.argv[n++] = words[i];
-        m->driver.argv[n++] = words[i + 1];
-    }
+    return m->clock && strcmp(m->clock, "real") != 0;
+}
+
+/* What is wrong with the machine and what time it is there; fettad goes by the same clock. */
+static void tell_helpers(struct emulation *m)
+{
+    add_option(&m->driver, "--kmsg", m->place.kmsg);
+    if (m->faults)
+        add_option(&m->driver, "--plan", m->place.plan);
+    if (m->latency)
+        add_option(&m->driver, "--latency", m->latency);
+    if (!own_clock(m))
+        return;
+    add_option(&m->driver, "--clock", m->clock);
+    add_option(&m->driver, "--clock-file", m->place.clock);
+    add_option(&m->daemon, "--clock", m->place.clock);
 }
 
 /* The plan as the driver takes it, in a file, so that a driver started anew has it too. A call that
@@ -413,7 +418,7 @@ static int prepare(struct emulation *m, struct error *err)
     make_helpers(m);
     if (r == 0 && m->played)
         r = boards_pass(m->place.image, m->played, err);
-    driver_trouble(m);
+    tell_helpers(m);
     return r;
 }
 

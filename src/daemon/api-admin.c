@@ -198,7 +198,7 @@ int call_explain(struct call *c, struct error *err)
     struct explanation *x = calloc(1, sizeof *x);
     if (!x)
         return error_set(err, ERROR_NO_MEMORY, "out of memory explaining");
-    engine_explain(c->daemon->world, &e.ask.lease, time_boot(), x);
+    engine_explain(c->daemon->world, &e.ask.lease, lease_clock_now(c->daemon), x);
     json_t *reply = show_explanation(c->daemon, &e.ask.lease, x);
     (void)json_object_set_new(reply, "hint", json_string(c->hint));
     free(x);

@@ -156,7 +156,7 @@ static bool free_now(struct call *c, unsigned board, unsigned profile)
     memset(ask.profile_on, BOARD_NO_PROFILE, sizeof ask.profile_on);
     ask.profile_on[board] = (uint8_t)profile;
     struct lease_slice at;
-    return engine_verdict(c->daemon->world, &ask, time_boot(), &at) == VERDICT_FITS;
+    return engine_verdict(c->daemon->world, &ask, lease_clock_now(c->daemon), &at) == VERDICT_FITS;
 }
 
 /* "20 GiB needs 3g.40gb; 2g.20gb has 19.5 GiB and is free now"; of several such smaller slices
@@ -504,7 +504,7 @@ int ask_read(struct call *c, struct event *ret, struct ask_text *ret_text, struc
     l->priority = (int16_t)b.priority;
     l->movable = b.movable;
     l->grace_ns = b.grace_ns;
-    int64_t now = time_boot();
+    int64_t now = lease_clock_now(c->daemon);
     l->wait_until = b.wait_ns == TIME_NEVER ? TIME_NEVER : now + b.wait_ns;
     if (b.wait_ns == 0)
         l->wait_until = 0; /* now or never: already over when the engine looks */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "daemon/lease_clock.h"
 #include "daemon/user.h"
 #include "engine/step.h"
 #include "model/machine.h"
@@ -45,6 +46,7 @@ struct daemon {
     char program[4096];     /* fetta-worker, which speaks to the driver */
     uint32_t root_uid;      /* who is root here: 0, or the starter of an emulated machine */
     sd_event *loop;
+    struct lease_clock clock;
     struct store *store;
     struct world *world;
     struct machine *machine;               /* the last observation, kept current by results */

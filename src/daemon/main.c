@@ -42,12 +42,13 @@ static const char help[] =
     "\n"
     "For 'fetta emulate':\n"
     "  --emulated NAME  the driver is an emulated machine of this name\n"
+    "  --clock FILE     leases go by the clock its driver keeps there\n"
     "  --root-uid UID   this user is root on that machine\n"
     "  --ready-fd N     write a byte there when service begins\n"
     "  --lifeline N     end when the other end of this descriptor closes\n";
 
 struct options {
-    const char *config, *state, *socket, *emulated;
+    const char *config, *state, *socket, *emulated, *clock;
     bool explicit_config, check;
     uint32_t root_uid;
     int ready_fd, lifeline;
@@ -67,13 +68,14 @@ static int number_option(const char *text, const char *what, long max)
 
 static struct options read_options(int argc, char **argv)
 {
-    enum { CONFIG = 256, STATE, SOCKET, EMULATED, ROOT, READY, LIFELINE, CHECK, HELP };
+    enum { CONFIG = 256, STATE, SOCKET, EMULATED, CLOCK, ROOT, READY, LIFELINE, CHECK, HELP };
     enum { VERS = HELP + 1 };
     static const struct option longs[] = {
         {"config", required_argument, NULL, CONFIG},
         {"state", required_argument, NULL, STATE},
         {"socket", required_argument, NULL, SOCKET},
         {"emulated", required_argument, NULL, EMULATED},
+        {"clock", required_argument, NULL, CLOCK},
         {"root-uid", required_argument, NULL, ROOT},
         {"ready-fd", required_argument, NULL, READY},
         {"lifeline", required_argument, NULL, LIFELINE},
@@ -92,6 +94,7 @@ static struct options read_options(int argc, char **argv)
         case STATE: o.state = optarg; break;
         case SOCKET: o.socket = optarg; break;
         case EMULATED: o.emulated = optarg; break;
+        case CLOCK: o.clock = optarg; break;
         case ROOT: o.root_uid = (uint32_t)strtoul(optarg, NULL, 10); break;
         case READY: o.ready_fd = number_option(optarg, "--ready-fd", 1 << 20); break;
         case LIFELINE: o.lifeline = number_option(optarg, "--lifeline", 1 << 20); break;
@@ -289,6 +292,8 @@ static int start(struct daemon *d, const struct options *o, struct error *err)
     if (r == 0)
         r = open_loop(d, o, err);
     if (r == 0)
+        r = lease_clock_init(d, o->clock, err);
+    if (r == 0)
         r = turn_init(d, err);
     if (r == 0)
         r = open_state(d, err);
@@ -318,6 +323,7 @@ static void stop(struct daemon *d, int lifeline)
     driver_stop(d);
     binds_done(d);
     notes_done(d);
+    lease_clock_done(d);
     world_free(d->world);
     if (d->store)
         store_close(d->store);

@@ -20,21 +20,20 @@ static const char *const pool_names[] = {
     [POOL_ELASTIC] = "elastic", [POOL_SLICED] = "sliced", [POOL_WHOLE] = "whole"};
 static const char *const mig_names[] = {
     [MACHINE_MIG_NONE] = "none", [MACHINE_MIG_OFF] = "off", [MACHINE_MIG_ON] = "on"};
-static const char *const health_names[] = {[MACHINE_OK] = "ok",
-                                           [MACHINE_NOT_ANSWERING] = "not-answering",
-                                           [MACHINE_LOST] = "lost"};
+static const char *const health_names[] = {
+    [MACHINE_OK] = "ok", [MACHINE_NOT_ANSWERING] = "not-answering", [MACHINE_LOST] = "lost"};
 static const char *const seat_names[] = {
-    [SEAT_CREATING] = "creating",     [SEAT_IDLE] = "idle",
-    [SEAT_LEASED] = "leased",         [SEAT_DESTROYING] = "destroying",
-    [SEAT_FOREIGN] = "foreign",       [SEAT_QUARANTINED] = "quarantined"};
+    [SEAT_CREATING] = "creating", [SEAT_IDLE] = "idle",
+    [SEAT_LEASED] = "leased",     [SEAT_DESTROYING] = "destroying",
+    [SEAT_FOREIGN] = "foreign",   [SEAT_QUARANTINED] = "quarantined"};
 static const char *const kind_names[] = {
     [SLICE_GI] = "gi", [SLICE_WHOLE] = "whole", [SLICE_CI] = "ci", [SLICE_SHARE] = "share"};
 
-json_t *show_instant(int64_t boot)
+json_t *show_instant(const struct daemon *d, int64_t at)
 {
-    if (boot == 0 || boot == TIME_NEVER)
+    if (at == 0 || at == TIME_NEVER)
         return json_null();
-    return json_real((double)(time_wall() - time_boot() + boot) / 1e9);
+    return json_real((double)(time_wall() - time_boot() + lease_clock_boot(d, at)) / 1e9);
 }
 
 static json_t *wall_instant(int64_t wall)
@@ -188,7 +187,7 @@ struct starts {
 
 static void look_ahead(struct daemon *d, size_t n, struct starts *ret)
 {
-    ret->n = engine_forecast(d->world, time_boot(), ret->at, MIN(n, ARRAY_LEN(ret->at)));
+    ret->n = engine_forecast(d->world, lease_clock_now(d), ret->at, MIN(n, ARRAY_LEN(ret->at)));
 }
 
 /* "lease 3, or lease 4 5": the leases in the way, each set of them once though it may be in the way
@@ -197,9 +196,9 @@ static void blockers_text(const struct explanation *x, struct str *text)
 {
     for (size_t i = 0; i < x->n && text->len < 60; i++) {
         const struct gpu_reason *r = &x->gpus[i];
-        bool named = i > 0 && r->blocker_n == x->gpus[i - 1].blocker_n &&
-                     memcmp(r->blockers, x->gpus[i - 1].blockers,
-                            r->blocker_n * sizeof r->blockers[0]) == 0;
+        bool named =
+            i > 0 && r->blocker_n == x->gpus[i - 1].blocker_n &&
+            memcmp(r->blockers, x->gpus[i - 1].blockers, r->blocker_n * sizeof r->blockers[0]) == 0;
         if (r->reason != REASON_BUSY || r->blocker_n == 0 || named)
             continue;
         str_addf(text, "%slease", text->len ? ", or " : "");
@@ -222,13 +221,13 @@ static void set_queued(struct daemon *d, json_t *o, const struct lease *l,
 {
     static struct explanation x; /* large, and used by one thread one call at a time */
     struct starts own;
-    engine_explain(d->world, l, time_boot(), &x);
+    engine_explain(d->world, l, lease_clock_now(d), &x);
     if (!starts)
         look_ahead(d, x.position, &own);
     starts = starts ? starts : &own;
     set(o, "position", json_integer((json_int_t)x.position));
     set(o, "latest_start",
-        show_instant(x.position <= starts->n ? starts->at[x.position - 1] : TIME_NEVER));
+        show_instant(d, x.position <= starts->n ? starts->at[x.position - 1] : TIME_NEVER));
     AUTO_STR struct str text = {0};
     blockers_text(&x, &text);
     set_text(o, "waits_for", text.len ? text.text : other_wait(&x));
@@ -271,9 +270,9 @@ static void set_live(struct daemon *d, json_t *o, const struct lease *l, bool hi
 {
     set_owner(d, o, l, hide_owner);
     set_text(o, "asked_for", notes_get(d, l->id)->asked_for);
-    set(o, "asked", show_instant(l->asked_at));
-    set(o, "started", show_instant(l->started_at));
-    set(o, "ends", show_instant(l->ends_at));
+    set(o, "asked", show_instant(d, l->asked_at));
+    set(o, "started", show_instant(d, l->started_at));
+    set(o, "ends", show_instant(d, l->ends_at));
     if (l->state == LEASE_QUEUED)
         set_queued(d, o, l, starts);
 }
@@ -303,7 +302,7 @@ json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer 
     set_live(d, o, l, hide, NULL);
     if (hide) /* a process id names its owner, too */
         set_text(o, "bind", NULL);
-    set(o, "ended", show_instant(l->ended_at));
+    set(o, "ended", show_instant(d, l->ended_at));
     set(o, "confined", json_boolean(binds_confined(d, l->id)));
     set_text(o, "notice", notice(d, l, text));
     set(o, "left_behind", show_left(""));
@@ -362,8 +361,7 @@ static unsigned count_free(const struct board *b, const struct gpu *g, struct la
     if (g->fixed)
         return n;
     for (int start; (start = layout_choose(b, &l, profile)) >= 0; n++)
-        layout_add(b, &l, (struct placement){.profile = (uint8_t)profile,
-                                             .start = (uint8_t)start});
+        layout_add(b, &l, (struct placement){.profile = (uint8_t)profile, .start = (uint8_t)start});
     return n;
 }
 
@@ -420,9 +418,13 @@ static void set_gpu_state(struct daemon *d, json_t *o, const struct gpu *g)
     set(o, "fixed", json_boolean(g->fixed));
     set_text(o, "pool", pool_names[g->pool]);
     set_text(o, "health",
-             health_names[lost ? MACHINE_LOST : slow ? MACHINE_NOT_ANSWERING : g->health]);
+             health_names[lost   ? MACHINE_LOST
+                          : slow ? MACHINE_NOT_ANSWERING
+                                 : g->health]);
     set_text(o, "health_text",
-             lost ? driver_trouble(d) : slow ? "a driver call runs for more than two seconds" : "");
+             lost   ? driver_trouble(d)
+             : slow ? "a driver call runs for more than two seconds"
+                    : "");
 }
 
 static json_t *show_gpu(struct daemon *d, const struct gpu *g)

@@ -13,8 +13,8 @@ struct viewer {
     bool operator_; /* root or in a group of `operators` */
 };
 
-/* Boot time as seconds since the epoch; null for 0 and TIME_NEVER. */
-json_t *show_instant(int64_t boot);
+/* An instant of the leases' clock as seconds since the epoch; null for 0 and TIME_NEVER. */
+json_t *show_instant(const struct daemon *d, int64_t at);
 
 /* A live lease; NULL without memory. */
 json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer *v);

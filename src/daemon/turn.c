@@ -146,7 +146,7 @@ static int reserve_actions(struct turn *t, size_t more, struct error *err)
 int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct error *err)
 {
     struct turn *t = &d->turn;
-    e->now = time_boot();
+    e->now = lease_clock_now(d);
     int r = engine_step(d->world, e, &t->outcome, err);
     if (r < 0)
         return r;
@@ -173,7 +173,7 @@ int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct er
 
 int turn_check(struct daemon *d, struct event *e, struct error *err)
 {
-    e->now = time_boot();
+    e->now = lease_clock_now(d);
     return engine_step(d->world, e, &d->turn.outcome, err);
 }
 
@@ -186,7 +186,7 @@ void turn_post(struct daemon *d, struct event *e)
 
 static void arm_deadline(struct daemon *d)
 {
-    int64_t due = world_deadline(d->world);
+    int64_t due = lease_clock_boot(d, world_deadline(d->world));
     /* Before the leases' processes were found again at a start, none could be ended. */
     if (due == TIME_NEVER || !d->serving) {
         (void)sd_event_source_set_enabled(d->turn.timer, SD_EVENT_OFF);

@@ -56,7 +56,7 @@ static json_t *show_reason(struct daemon *d, const struct lease *ask, const stru
     (void)json_object_set_new(o, "start",
                               is_fit(r->reason) ? json_integer(r->start) : json_null());
     (void)json_object_set_new(o, "blockers", blockers);
-    (void)json_object_set_new(o, "free_at", show_instant(r->free_at));
+    (void)json_object_set_new(o, "free_at", show_instant(d, r->free_at));
     return o;
 }
 
@@ -83,7 +83,7 @@ json_t *show_explanation(struct daemon *d, const struct lease *ask, const struct
     }
     (void)json_object_set_new(o, "verdict", json_string(verdicts[x->verdict]));
     (void)json_object_set_new(o, "text", json_string(text));
-    (void)json_object_set_new(o, "latest_start", show_instant(x->latest_start));
+    (void)json_object_set_new(o, "latest_start", show_instant(d, x->latest_start));
     (void)json_object_set_new(o, "position", json_integer((json_int_t)x->position));
     (void)json_object_set_new(o, "gpus", gpus);
     return o;

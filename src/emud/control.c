@@ -68,7 +68,8 @@ static int move_clock(struct trouble *t, const struct emu_request *q, struct ans
 {
     if (q->arg[0] > (uint64_t)(3650 * TIME_DAY))
         return NVML_ERROR_INVALID_ARGUMENT;
-    clock_advance(&t->clock, (int64_t)q->arg[0]);
+    if (q->arg[0])
+        trouble_jump(t, (int64_t)q->arg[0]);
     struct emu_clock now = {trouble_now(t), (uint32_t)t->clock.kind, t->clock.factor};
     memcpy(a->data, &now, sizeof now);
     a->head.size = sizeof now;

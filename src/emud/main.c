@@ -23,7 +23,7 @@
 enum { SLOW_MAX = 64 };
 
 struct arguments {
-    const char *machine, *socket, *driver, *plan, *kmsg, *files, *image;
+    const char *machine, *socket, *driver, *plan, *kmsg, *files, *image, *clock_file;
     bool mig;
     uint32_t root;
     int ready_fd;
@@ -48,6 +48,7 @@ static const char usage[] =
     "  --image FILE            MACHINE is only a name; this is what fetta made of a board file\n"
     "  --files DIR             keeps the machine's device nodes, /proc and /sys there (root)\n"
     "  --clock real|virtual|xN the clock of the machine: virtual jumps over waiting (real)\n"
+    "  --clock-file FILE       where others who go by that clock read it\n"
     "  --plan FILE             a fault plan as fetta emulate makes it\n"
     "  --kmsg FILE             the kernel log, to which XIDs are appended\n"
     "  --seed N                of latencies (1); a fault plan has its own\n"
@@ -93,8 +94,21 @@ static int parse_latency(const char *text, struct arguments *a, struct error *er
     return result;
 }
 
-enum { OPT_SOCKET = 256, OPT_MIG, OPT_ROOT, OPT_LATENCY, OPT_READY, OPT_DRIVER,
-       OPT_CLOCK, OPT_PLAN, OPT_KMSG, OPT_SEED, OPT_FILES, OPT_IMAGE };
+enum {
+    OPT_SOCKET = 256,
+    OPT_MIG,
+    OPT_ROOT,
+    OPT_LATENCY,
+    OPT_READY,
+    OPT_DRIVER,
+    OPT_CLOCK,
+    OPT_CLOCK_FILE,
+    OPT_PLAN,
+    OPT_KMSG,
+    OPT_SEED,
+    OPT_FILES,
+    OPT_IMAGE
+};
 
 static int take_option(struct arguments *a, int option, struct error *err)
 {
@@ -124,6 +138,9 @@ static int take_option(struct arguments *a, int option, struct error *err)
         return parse_latency(optarg, a, err);
     case OPT_CLOCK:
         return clock_parse(optarg, &a->clock, err);
+    case OPT_CLOCK_FILE:
+        a->clock_file = optarg;
+        return 0;
     case OPT_PLAN:
         a->plan = optarg;
         return 0;
@@ -153,6 +170,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a, struct er
                                             {"root-uid", required_argument, NULL, OPT_ROOT},
                                             {"latency", required_argument, NULL, OPT_LATENCY},
                                             {"clock", required_argument, NULL, OPT_CLOCK},
+                                            {"clock-file", required_argument, NULL, OPT_CLOCK_FILE},
                                             {"plan", required_argument, NULL, OPT_PLAN},
                                             {"kmsg", required_argument, NULL, OPT_KMSG},
                                             {"seed", required_argument, NULL, OPT_SEED},
@@ -177,6 +195,8 @@ static int serve(const struct arguments *a, struct box *box, struct error *err)
     trouble_init(t, box, &a->clock, a->seed);
     t->latency = a->latency;
     int result = a->plan ? trouble_load_file(t, a->plan, err) : 0;
+    if (result == 0 && a->clock_file)
+        result = trouble_share_clock(t, a->clock_file, err);
     if (result == 0 && a->kmsg)
         result = trouble_log_to(t, a->kmsg, err);
     for (unsigned i = 0; i < a->slow_n; i++)
@@ -210,10 +230,8 @@ static int read_image(const char *path, const char *name, struct machine *ret, s
 
 static int run_driver(int argc, char **argv, struct error *err)
 {
-    struct arguments a = {.mig = true,
-                          .ready_fd = -1,
-                          .seed = 1,
-                          .clock = {.kind = CLOCK_KIND_REAL, .factor = 1}};
+    struct arguments a = {
+        .mig = true, .ready_fd = -1, .seed = 1, .clock = {.kind = CLOCK_KIND_REAL, .factor = 1}};
     AUTO_FREE struct machine *machine = calloc(1, sizeof *machine);
     AUTO_FREE struct box *box = NULL;
     int result = parse_arguments(argc, argv, &a, err);

@@ -469,10 +469,10 @@ static int pause_ms(const struct server *s)
  * Waiting for events is idleness: a monitor in a loop would make the time run away. */
 static void jump(struct server *s)
 {
-    struct clock *clock = &s->trouble->clock;
+    const struct clock *clock = &s->trouble->clock;
     int64_t ns = clock_until(clock, time_boot(), s->next);
     if (s->hurry && clock->kind == CLOCK_KIND_VIRTUAL && ns != TIME_NEVER)
-        clock_advance(clock, ns);
+        trouble_jump(s->trouble, ns);
 }
 
 static void turn(struct server *s, const struct epoll_event *events, int n)

@@ -2,6 +2,7 @@
 #include "emud/trouble.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/time.h"
 #include "emud/answer.h"
 
@@ -35,6 +36,41 @@ void trouble_init(struct trouble *t, struct box *b, const struct clock *clock, u
     t->faults.since = trouble_now(t);
     t->faults.seed = seed;
     seed_latencies(t, seed);
+}
+
+/* A new file in the place of the old one: whoever reads it sees one or the other. */
+static int write_clock(const struct trouble *t, struct error *err)
+{
+    char text[CLOCK_TEXT], part[4096];
+    (void)snprintf(part, sizeof part, "%s.new", t->clock_file);
+    AUTO_FD int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot write %s", part);
+    (void)clock_write(&t->clock, text);
+    int r = fd_write_all(fd, text, strlen(text), err);
+    if (r == 0 && rename(part, t->clock_file) < 0)
+        r = error_errno(err, ERROR_IO, errno, "cannot write %s", t->clock_file);
+    return r;
+}
+
+int trouble_share_clock(struct trouble *t, const char *path, struct error *err)
+{
+    AUTO_FREE char *text = NULL;
+    struct clock old;
+    t->clock_file = path;
+    if (fd_read_file(path, CLOCK_TEXT, &text, NULL, NULL) == 0 &&
+        clock_read(text, &old, NULL) == 0 && old.kind == t->clock.kind &&
+        old.factor == t->clock.factor)
+        t->clock = old;
+    return write_clock(t, err);
+}
+
+void trouble_jump(struct trouble *t, int64_t ns)
+{
+    struct error err;
+    clock_advance(&t->clock, ns);
+    if (t->clock_file && write_clock(t, &err) < 0)
+        log_warn("%s; leases do not see the clock jump", err.text);
 }
 
 int trouble_load(struct trouble *t, const void *plan, size_t size, struct error *err)
@@ -231,8 +267,8 @@ static int64_t latency_of(struct trouble *t, uint32_t call, int gpu)
     if (!t->latency || call == NVML_CALL_nvmlEventSetWait_v2)
         return 0;
     enum latency_op op = operation(call);
-    struct latency l = latency_board(box_board(t->box, gpu < 0 ? 0 : (unsigned)gpu)->family, op,
-                                     NULL);
+    struct latency l =
+        latency_board(box_board(t->box, gpu < 0 ? 0 : (unsigned)gpu)->family, op, NULL);
     return latency_draw(&l, &t->rng[op]);
 }
 
@@ -337,7 +373,7 @@ static const char *xid_text(uint64_t xid)
     return "emulated";
 }
 
-static void log_line(struct trouble *t, const struct box_event *e)
+static void log_event(struct trouble *t, const struct box_event *e)
 {
     char line[256], where[40] = "";
     int64_t now = trouble_now(t);
@@ -365,5 +401,5 @@ void trouble_log(struct trouble *t)
     t->logged = MAX(t->logged, b->event_n - MIN(b->event_n, BOX_EVENTS));
     for (; t->logged < b->event_n; t->logged++)
         if (b->events[t->logged % BOX_EVENTS].kind == BOX_EVENT_XID)
-            log_line(t, &b->events[t->logged % BOX_EVENTS]);
+            log_event(t, &b->events[t->logged % BOX_EVENTS]);
 }

@@ -14,6 +14,7 @@ struct trouble {
     struct box *box;
     struct faults faults;
     struct clock clock;
+    const char *clock_file; /* where others read it; NULL */
     bool latency;          /* operations take the time their board takes */
     uint64_t sick;         /* GPUs that need a reset after an uncontained error, bit = index */
     int64_t mend[TROUBLE_MENDS]; /* when a lost GPU is back, by GPU; 0: not by itself */
@@ -38,6 +39,13 @@ void trouble_init(struct trouble *t, struct box *b, const struct clock *clock, u
 
 /* Now, ns of the machine's clock. */
 int64_t trouble_now(const struct trouble *t);
+
+/* Lets others go by the clock: it is written to `path`, now and at every jump. A driver that was
+ * started anew goes on with the clock it finds there, so that time never goes back. */
+int trouble_share_clock(struct trouble *t, const char *path, struct error *err);
+
+/* The clock jumps ahead by `ns`. */
+void trouble_jump(struct trouble *t, int64_t ns);
 
 /* Loads a plan from memory, or from a file. See faults_load for errors. */
 int trouble_load(struct trouble *t, const void *plan, size_t size, struct error *err);

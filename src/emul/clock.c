@@ -4,6 +4,8 @@
 #include "base/macro.h"
 #include "base/time.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,4 +57,30 @@ void clock_advance(struct clock *c, int64_t ns)
 {
     if (__builtin_add_overflow(c->machine, ns, &c->machine))
         c->machine = TIME_NEVER - 1;
+}
+
+const char *clock_write(const struct clock *c, char buf[CLOCK_TEXT])
+{
+    char kind[16];
+    (void)snprintf(kind, sizeof kind, "x%" PRIu32, c->factor);
+    (void)snprintf(buf, CLOCK_TEXT, "%s %" PRId64 " %" PRId64 "\n",
+                   c->kind == CLOCK_KIND_REAL      ? "real"
+                   : c->kind == CLOCK_KIND_VIRTUAL ? "virtual"
+                                                   : kind,
+                   c->real, c->machine);
+    return buf;
+}
+
+int clock_read(const char *text, struct clock *ret, struct error *err)
+{
+    char kind[16];
+    int64_t real = 0, machine = 0;
+    int end = 0;
+    if (sscanf(text, "%15s %" SCNd64 " %" SCNd64 "%n", kind, &real, &machine, &end) != 3 ||
+        strcmp(text + end, "\n") != 0)
+        return error_set(err, ERROR_INVALID, "'%.60s' is no running clock", text);
+    int r = clock_parse(kind, ret, err);
+    ret->real = real;
+    ret->machine = machine;
+    return r;
 }

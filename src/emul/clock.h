@@ -33,3 +33,9 @@ int64_t clock_until(const struct clock *c, int64_t real, int64_t due);
 
 /* Jumps ahead by `ns`, at least 0. */
 void clock_advance(struct clock *c, int64_t ns);
+
+/* A running clock as a line of text, and back, for others on the same host who go by it. Returns
+ * `buf`; -ERROR_INVALID. */
+enum { CLOCK_TEXT = 64 };
+const char *clock_write(const struct clock *c, char buf[CLOCK_TEXT]);
+int clock_read(const char *text, struct clock *ret, struct error *err);
