@@ -96,12 +96,40 @@ void done_send_away(struct draft *d, unsigned slot, slices span)
     }
 }
 
-static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
+void done_refused(struct draft *d, unsigned slot, slices taken)
+{
+    const struct gpu *g = draft_gpu(d, slot);
+    uint32_t leases[BOARD_GIS];
+    bool beaten[BOARD_GIS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        if (s->state != SEAT_CREATING || !s->lease || s->op || !s->retry_at)
+            continue;
+        beaten[n] = view_seat_span(s) & taken;
+        leases[n++] = s->lease;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        const struct lease *l = draft_lease(d, leases[i]);
+        if (l->state != LEASE_STARTING)
+            continue;
+        if (beaten[i])
+            life_beaten(d, leases[i], slot);
+        else
+            life_retry(d, leases[i], slot, LEASE_WHY_FAILED);
+    }
+}
+
+static void create_failed(struct draft *d, struct gpu *g, struct seat *s, enum error_code code)
 {
     uint32_t lease = s->lease;
     s->op = 0;
-    s->lease = 0;
     s->retry_at = d->now + make_pause;
+    draft_action(d, ACTION_LOOK, 0, g->slot);
+    /* No room where the world has some: what is there now decides; see done_refused. */
+    if (lease && code == ERROR_NO_FIT)
+        return;
+    s->lease = 0;
     struct seat again = *s;
     advance_remove_seat(g, (unsigned)(s - g->seats));
     struct layout hard = view_layout(g, false, 0);
@@ -109,7 +137,6 @@ static void create_failed(struct draft *d, struct gpu *g, struct seat *s)
         advance_insert_seat(g, &again);
     if (lease)
         life_retry(d, lease, g->slot, LEASE_WHY_FAILED);
-    draft_action(d, ACTION_LOOK, 0, g->slot);
 }
 
 static void destroy_failed(struct draft *d, struct gpu *g, struct seat *s)
@@ -148,7 +175,7 @@ int done_failed(struct draft *d, const struct event *e, struct error *err)
         done_send_away(d, g->slot, (slices)~0u);
         draft_action(d, ACTION_LOOK, 0, g->slot);
     } else if (s->state == SEAT_CREATING) {
-        create_failed(d, g, s);
+        create_failed(d, g, s, e->done.code);
     } else {
         destroy_failed(d, g, s);
     }

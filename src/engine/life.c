@@ -5,7 +5,8 @@
 
 #include <inttypes.h>
 
-enum { DUE_MOST = 256 }; /* timers served by one tick; the rest stay due and are next */
+enum { DUE_MOST = 256 };  /* timers served by one tick; the rest stay due and are next */
+enum { BEATEN_MOST = 3 }; /* places of one lease that somebody else may take before it ends */
 
 static const int64_t warnings[] = {15 * TIME_MIN, 5 * TIME_MIN, TIME_MIN};
 static const int64_t gone_grace = 5 * TIME_S; /* for what an ended command left behind */
@@ -77,9 +78,17 @@ static void destroy_unused(struct draft *d, const struct lease *l)
     }
 }
 
+/* Back in the queue, and placed off that GPU if that can be. */
+static bool elsewhere(struct draft *d, uint32_t id, unsigned gpu, bool again)
+{
+    struct place_kept broken = {.n = 1, .at = {{.gpu = (uint16_t)gpu, .span = (slices)~0u}}};
+    return again && place_lease(d, id, &broken) == PLACE_DONE;
+}
+
 /* A place of a STARTING lease could not be had. `why` FAILED: one more try elsewhere, then it ends;
- * NO_FIT: it may go back and wait. */
-void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why)
+ * NO_FIT: it may go back and wait. That GPU is tried, too, if it was `beaten` there by somebody
+ * whose instance is seen now. */
+static void retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why, bool beaten)
 {
     place_release(d, id);
     struct lease *l = draft_lease_edit(d, id);
@@ -91,8 +100,8 @@ void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why)
         return;
     bool again = why != LEASE_WHY_FAILED || l->tries == 0;
     l->tries++;
-    struct place_kept broken = {.n = 1, .at = {{.gpu = (uint16_t)gpu, .span = (slices)~0u}}};
-    bool placed = again && place_lease(d, id, &broken) == PLACE_DONE;
+    bool placed =
+        elsewhere(d, id, gpu, again) || (beaten && place_lease(d, id, NULL) == PLACE_DONE);
     destroy_unused(d, &before);
     if (placed)
         return;
@@ -100,6 +109,17 @@ void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why)
         draft_action(d, ACTION_QUEUED, id, gpu);
     else
         life_end(d, id, why);
+}
+
+void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why)
+{
+    retry(d, id, gpu, why, false);
+}
+
+void life_beaten(struct draft *d, uint32_t id, unsigned gpu)
+{
+    bool again = draft_lease(d, id)->tries < BEATEN_MOST;
+    retry(d, id, gpu, again ? LEASE_WHY_NO_FIT : LEASE_WHY_FAILED, again);
 }
 
 int life_event_end(struct draft *d, const struct event *e, struct error *err)

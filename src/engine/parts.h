@@ -79,6 +79,9 @@ void life_end(struct draft *d, uint32_t id, enum lease_why why);  /* over now: g
 void life_term(struct draft *d, uint32_t id, enum lease_why why); /* ACTIVE: SIGTERM, grace */
 void life_kill(struct draft *d, uint32_t id, enum lease_why why); /* SIGKILL */
 void life_retry(struct draft *d, uint32_t id, unsigned gpu, enum lease_why why); /* elsewhere */
+
+/* Somebody else took the place before it was made: anywhere, a few times. */
+void life_beaten(struct draft *d, uint32_t id, unsigned gpu);
 int life_event_end(struct draft *d, const struct event *e, struct error *err);
 int life_extend(struct draft *d, const struct event *e, struct error *err);
 void life_gone(struct draft *d, uint32_t id);
@@ -100,6 +103,10 @@ void done_made(struct draft *d, struct gpu *g, struct seat *s, uint8_t gi, uint8
 /* Sends elsewhere what has not started and waits for a place on this GPU that touches `span`, or
  * for the whole of it. */
 void done_send_away(struct draft *d, unsigned slot, slices span);
+
+/* Instances for which the driver had no room, now that what is there was seen: whoever waits for
+ * one goes elsewhere; on the same GPU, too, if it was beaten to the slices that are `taken`. */
+void done_refused(struct draft *d, unsigned slot, slices taken);
 
 /* seen.c: what a GPU looks like. */
 int seen(struct draft *d, const struct event *e, struct error *err);

@@ -238,6 +238,7 @@ static void look_closer(struct draft *d, const struct event *e, struct gpu *g)
     slices taken = adopt(&k);
     drop_blocked(g, taken);
     end_hurt(d, g->slot, k.hurt, k.hurt_n, LEASE_WHY_VANISHED);
+    done_refused(d, g->slot, taken);
     if (taken)
         done_send_away(d, g->slot, taken);
     advance(d, g->slot);

@@ -24,48 +24,12 @@ TEST(ask_makes_a_slice_and_gives_it_back)
     CHECK_INT(g->seats[0].state, ==, SEAT_IDLE);
 }
 
-/* Asks and lets the hardware make it: an ACTIVE lease's id. */
-static uint32_t have(struct rig *r, struct lease want)
-{
-    uint32_t id = rig_ask(r, want);
-    rig_finish(r);
-    CHECK(id && rig_lease(r, id) && rig_lease(r, id)->state == LEASE_ACTIVE);
-    return id;
-}
-
-static enum lease_state state_of(const struct rig *r, uint32_t id)
-{
-    return rig_lease(r, id) ? rig_lease(r, id)->state : LEASE_ENDED;
-}
-
-/* Why the lease ended in the last step. */
-static enum lease_why why_of(const struct rig *r, uint32_t id)
-{
-    for (size_t i = 0; i < r->out.changes.n; i++) {
-        const struct change *c = r->out.changes.at[i];
-        if (c->kind == CHANGE_LEASE && c->lease.id == id && c->lease.state == LEASE_ENDED)
-            return c->lease.why;
-    }
-    return LEASE_WHY_NONE;
-}
-
-static void set_policy(struct rig *r, struct policy p)
-{
-    struct event e = {.kind = EVENT_POLICY, .policy = p};
-    CHECK_INT(rig_step(r, &e), ==, 0);
-}
-
-static const struct policy usual = {.default_for = TIME_HOUR,
-                                    .max_for = 4 * TIME_HOUR,
-                                    .grace = 30 * TIME_S,
-                                    .idle_keep = TIME_NEVER};
-
 TEST(a_warm_slice_is_granted_in_the_same_step_to_who_left_it)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    rig_give_back(&r, have(&r, rig_want("2g.20gb", 1)));
+    rig_give_back(&r, rig_have(&r, rig_want("2g.20gb", 1)));
     uint32_t id = rig_ask(&r, rig_want("2g.20gb", 1));
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ACTIVE);
     CHECK_INT(rig_count(&r, ACTION_GRANT), ==, 1);
     CHECK_INT(rig_count(&r, ACTION_CREATE), ==, 0);
     CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 1);
@@ -74,32 +38,32 @@ TEST(a_warm_slice_is_granted_in_the_same_step_to_who_left_it)
 TEST(nobody_else_gets_a_warm_slice_as_it_is)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    rig_give_back(&r, have(&r, rig_want("7g.80gb", 1)));
+    rig_give_back(&r, rig_have(&r, rig_want("7g.80gb", 1)));
     struct lease want = rig_want("7g.80gb", 1);
     want.owner.id = 1001;
     uint32_t id = rig_ask(&r, want);
-    CHECK_INT(state_of(&r, id), ==, LEASE_STARTING);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_STARTING);
     CHECK_INT(rig_count(&r, ACTION_DESTROY), ==, 1);
     CHECK_INT(rig_count(&r, ACTION_CREATE), ==, 0);
     rig_answer(&r, 0, ERROR_OK);
     CHECK_INT(rig_count(&r, ACTION_CREATE), ==, 1);
     rig_finish(&r);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ACTIVE);
 }
 
 TEST(warm_reuse_by_group_and_by_any)
 {
     for (int rule = WARM_GROUP; rule <= WARM_ANY; rule++) {
         CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-        struct policy p = usual;
+        struct policy p = rig_usual;
         p.warm_reuse = (enum warm_reuse)rule;
-        set_policy(&r, p);
+        rig_policy(&r, p);
         struct lease want = rig_want("7g.80gb", 1);
         want.gid = 7;
-        rig_give_back(&r, have(&r, want));
+        rig_give_back(&r, rig_have(&r, want));
         want.owner.id = 1001;
         want.gid = rule == WARM_ANY ? 8 : 7;
-        CHECK_INT(state_of(&r, rig_ask(&r, want)), ==, LEASE_ACTIVE);
+        CHECK_INT(rig_state(&r, rig_ask(&r, want)), ==, LEASE_ACTIVE);
     }
 }
 
@@ -107,9 +71,9 @@ TEST(seven_fill_a_gpu_and_whole_gpus_stay_free)
 {
     CLEANUP(rig_done) struct rig r = rig_new("dgx-a100");
     for (unsigned i = 0; i < 7; i++)
-        CHECK_INT(rig_lease(&r, have(&r, rig_want("1g.10gb", 1)))->slices[0].gpu, ==, 0);
-    CHECK_INT(rig_lease(&r, have(&r, rig_want("1g.10gb", 1)))->slices[0].gpu, ==, 1);
-    uint32_t id = have(&r, rig_want("gpu", 6));
+        CHECK_INT(rig_lease(&r, rig_have(&r, rig_want("1g.10gb", 1)))->slices[0].gpu, ==, 0);
+    CHECK_INT(rig_lease(&r, rig_have(&r, rig_want("1g.10gb", 1)))->slices[0].gpu, ==, 1);
+    uint32_t id = rig_have(&r, rig_want("gpu", 6));
     CHECK_INT(rig_lease(&r, id)->slice_n, ==, 6);
     CHECK_INT(world_gpu(r.world, 7)->mig, ==, MACHINE_MIG_OFF);
     CHECK(rig_sound(&r));
@@ -118,21 +82,21 @@ TEST(seven_fill_a_gpu_and_whole_gpus_stay_free)
 TEST(all_or_none)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t first = have(&r, rig_want("1g.10gb", 1));
+    uint32_t first = rig_have(&r, rig_want("1g.10gb", 1));
     uint32_t id = rig_ask(&r, rig_want("1g.10gb", 7));
-    CHECK_INT(state_of(&r, id), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_QUEUED);
     CHECK_INT(rig_lease(&r, id)->slice_n, ==, 0);
     CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 1);
     rig_give_back(&r, first);
     rig_finish(&r);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ACTIVE);
     CHECK_INT(rig_lease(&r, id)->slice_n, ==, 7);
 }
 
 TEST(refusals_say_why)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    set_policy(&r, usual);
+    CHECK_INT(rig_policy(&r, rig_usual), ==, 0);
     struct lease want = rig_want("1g.10gb", 8);
     CHECK(!rig_ask(&r, want));
     CHECK_INT(r.err.code, ==, ERROR_NEVER);
@@ -164,7 +128,7 @@ TEST(a_key_returns_the_same_lease)
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
     struct lease want = rig_want("1g.10gb", 1);
     want.key = 9;
-    uint32_t id = have(&r, want);
+    uint32_t id = rig_have(&r, want);
     CHECK_INT(rig_ask(&r, want), ==, id);
     CHECK_INT(r.out.changes.n, ==, 0);
     want.count = 2;
@@ -177,36 +141,36 @@ TEST(a_key_returns_the_same_lease)
 TEST(now_or_never_and_a_wait_that_runs_out)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    (void)have(&r, rig_want("7g.80gb", 1));
+    (void)rig_have(&r, rig_want("7g.80gb", 1));
     struct lease want = rig_want("1g.10gb", 1);
     want.wait_until = r.now;
     uint32_t id = rig_ask(&r, want);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ENDED);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_NO_FIT);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ENDED);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_NO_FIT);
     CHECK_INT(rig_count(&r, ACTION_REFUSE), ==, 1);
     want.wait_until = r.now + TIME_MIN;
     id = rig_ask(&r, want);
     CHECK_INT(rig_count(&r, ACTION_QUEUED), ==, 1);
     CHECK_INT(world_deadline(r.world), ==, r.now + TIME_MIN);
     (void)rig_tick(&r, TIME_MIN - 1);
-    CHECK_INT(state_of(&r, id), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_QUEUED);
     (void)rig_tick(&r, 1);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_NO_FIT);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_NO_FIT);
     id = rig_ask(&r, rig_want("1g.10gb", 1));
     CHECK_INT(rig_end(&r, id, LEASE_WHY_GAVE_UP), ==, 0);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_GAVE_UP);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_GAVE_UP);
     CHECK(!world_queue(r.world, 0));
 }
 
 TEST(the_end_by_time_warns_terms_kills_and_waits_for_proof)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    set_policy(&r, usual);
+    CHECK_INT(rig_policy(&r, rig_usual), ==, 0);
     struct lease want = rig_want("1g.10gb", 1);
     want.for_ns = 10 * TIME_MIN;
     want.signal = 10;
     want.signal_before = 2 * TIME_MIN;
-    uint32_t id = have(&r, want);
+    uint32_t id = rig_have(&r, want);
     int64_t start = r.now;
     CHECK_INT(world_deadline(r.world), ==, start + 5 * TIME_MIN);
     (void)rig_tick(&r, 5 * TIME_MIN);
@@ -216,38 +180,38 @@ TEST(the_end_by_time_warns_terms_kills_and_waits_for_proof)
     (void)rig_tick(&r, TIME_MIN);
     CHECK_INT(rig_action(&r, ACTION_WARN)->left_ns, ==, TIME_MIN);
     (void)rig_tick(&r, TIME_MIN);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ENDING);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ENDING);
     CHECK_INT(rig_count(&r, ACTION_TERM), ==, 1);
     (void)rig_tick(&r, 30 * TIME_S);
-    CHECK_INT(state_of(&r, id), ==, LEASE_KILLING);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_KILLING);
     CHECK_INT(rig_count(&r, ACTION_KILL), ==, 1);
     (void)rig_tick(&r, 10 * TIME_S);
     CHECK_INT(rig_count(&r, ACTION_KILL), ==, 1);
     want = rig_want("7g.80gb", 1);
     want.wait_until = r.now;
-    CHECK_INT(state_of(&r, rig_ask(&r, want)), ==, LEASE_ENDED);
+    CHECK_INT(rig_state(&r, rig_ask(&r, want)), ==, LEASE_ENDED);
     rig_empty(&r, id);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_TIME);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_TIME);
 }
 
 TEST(a_command_that_ends_takes_along_what_it_left)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t id = have(&r, rig_want("1g.10gb", 1));
+    uint32_t id = rig_have(&r, rig_want("1g.10gb", 1));
     struct event e = {.kind = EVENT_GONE, .lease = id};
     (void)rig_step(&r, &e);
     CHECK_INT(rig_count(&r, ACTION_TERM), ==, 1);
     (void)rig_tick(&r, 5 * TIME_S);
     CHECK_INT(rig_count(&r, ACTION_KILL), ==, 1);
     rig_empty(&r, id);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_DONE);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_DONE);
 }
 
 TEST(extend_up_to_max_for)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    set_policy(&r, usual);
-    uint32_t id = have(&r, rig_want("1g.10gb", 1));
+    CHECK_INT(rig_policy(&r, rig_usual), ==, 0);
+    uint32_t id = rig_have(&r, rig_want("1g.10gb", 1));
     struct event e = {.kind = EVENT_EXTEND};
     e.extend.lease = id;
     e.extend.ends_at = r.now + 4 * TIME_HOUR + 1;
@@ -260,141 +224,7 @@ TEST(extend_up_to_max_for)
     CHECK_INT(rig_step(&r, &e), ==, -ERROR_NOT_FOUND);
 }
 
-TEST(a_place_the_driver_refuses_is_tried_once_elsewhere)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("2xa100-80");
-    uint32_t id = rig_ask(&r, rig_want("1g.10gb", 1));
-    rig_answer(&r, 0, ERROR_HARDWARE);
-    CHECK_INT(rig_count(&r, ACTION_LOOK), ==, 1);
-    CHECK_INT(rig_lease(&r, id)->slices[0].gpu, ==, 1);
-    CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 0);
-    rig_answer(&r, 0, ERROR_HARDWARE);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_FAILED);
-    CHECK_INT(rig_count(&r, ACTION_REFUSE), ==, 1);
-}
-
-TEST(a_failed_part_rolls_back_the_whole)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t id = rig_ask(&r, rig_want("1g.10gb", 2));
-    rig_answer(&r, 0, ERROR_OK);
-    rig_answer(&r, 0, ERROR_NO_FIT);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_FAILED);
-    rig_finish(&r);
-    CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 0);
-}
-
-TEST(a_refused_destroy_is_quarantined_and_retried)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    struct policy p = usual;
-    p.idle_keep = TIME_MIN;
-    set_policy(&r, p);
-    rig_give_back(&r, have(&r, rig_want("1g.10gb", 1)));
-    (void)rig_tick(&r, TIME_MIN);
-    CHECK_INT(rig_count(&r, ACTION_DESTROY), ==, 1);
-    for (int64_t pause = 1; pause <= 64; pause *= 2) {
-        rig_answer(&r, 0, ERROR_IN_USE);
-        CHECK_INT(world_gpu(r.world, 0)->seats[0].state, ==, SEAT_QUARANTINED);
-        CHECK_INT(world_deadline(r.world), ==, r.now + MIN(pause, 60) * TIME_S);
-        (void)rig_tick(&r, MIN(pause, 60) * TIME_S);
-        CHECK_INT(rig_count(&r, ACTION_DESTROY), ==, 1);
-    }
-    struct lease want = rig_want("7g.80gb", 1);
-    uint32_t id = rig_ask(&r, want);
-    rig_finish(&r);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
-}
-
-TEST(strangers_are_adopted_and_never_destroyed)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    struct event e;
-    (void)rig_look(&r, 0, &e);
-    e.gpu.n = 1;
-    e.gpu.seen[0] = (struct sighting){.profile = 0, .start = 6, .size = 1, .gi = 13};
-    CHECK_INT(rig_step(&r, &e), ==, 0);
-    CHECK_INT(world_gpu(r.world, 0)->seats[0].state, ==, SEAT_FOREIGN);
-    uint32_t id = rig_ask(&r, rig_want("7g.80gb", 1));
-    CHECK_INT(state_of(&r, id), ==, LEASE_QUEUED);
-    CHECK_INT(r.op_n, ==, 0);
-    struct explanation x;
-    engine_explain(r.world, rig_lease(&r, id), r.now, &x);
-    CHECK_INT(x.verdict, ==, VERDICT_WAIT);
-    CHECK_INT(x.gpus[0].reason, ==, REASON_FOREIGN);
-    e.gpu.n = 0;
-    CHECK_INT(rig_step(&r, &e), ==, 0);
-    rig_finish(&r);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
-}
-
-TEST(a_look_that_shows_nothing_new_changes_nothing)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    (void)have(&r, rig_want("1g.10gb", 1));
-    struct event e;
-    (void)rig_look(&r, 0, &e);
-    CHECK_INT(rig_step(&r, &e), ==, 0);
-    CHECK_INT(r.out.changes.n, ==, 0);
-    CHECK_INT(r.out.action_n, ==, 0);
-}
-
-TEST(a_vanished_instance_ends_its_lease)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t id = have(&r, rig_want("1g.10gb", 1));
-    struct event e;
-    (void)rig_look(&r, 0, &e);
-    e.gpu.n = 0;
-    (void)rig_step(&r, &e);
-    CHECK_INT(state_of(&r, id), ==, LEASE_KILLING);
-    CHECK_INT(rig_count(&r, ACTION_KILL), ==, 1);
-    rig_empty(&r, id);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_VANISHED);
-}
-
-TEST(a_lost_gpu_ends_its_leases_and_returns)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("2xa100-80");
-    uint32_t id = have(&r, rig_want("1g.10gb", 1));
-    struct event e, back;
-    (void)rig_look(&r, 0, &e);
-    back = e;
-    e.gpu.health = MACHINE_NOT_ANSWERING;
-    (void)rig_step(&r, &e);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
-    CHECK_INT(rig_lease(&r, have(&r, rig_want("1g.10gb", 1)))->slices[0].gpu, ==, 1);
-    e.gpu.health = MACHINE_LOST;
-    (void)rig_step(&r, &e);
-    CHECK_INT(state_of(&r, id), ==, LEASE_KILLING);
-    rig_empty(&r, id);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_LOST);
-    (void)rig_step(&r, &back);
-    CHECK_INT(rig_count(&r, ACTION_DESTROY), ==, 1);
-    rig_finish(&r);
-    CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 0);
-}
-
 /* Gone before the driver could say so: what is there later goes by the number it has then. */
-TEST(an_instance_made_while_the_gpu_was_lost_is_destroyed)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    (void)rig_ask(&r, rig_want("1g.10gb", 1));
-    const struct action *create = rig_action(&r, ACTION_CREATE);
-    struct sighting made = {.profile = create->profile, .start = create->start, .size = 1,
-                            .gi = 11, .has_ci = true, .ci = 3};
-    struct event e, back;
-    (void)rig_look(&r, 0, &e);
-    back = e;
-    back.gpu.seen[back.gpu.n++] = made;
-    e.gpu.health = MACHINE_LOST;
-    (void)rig_step(&r, &e);
-    (void)rig_step(&r, &back);
-    const struct action *destroy = rig_action(&r, ACTION_DESTROY);
-    REQUIRE(destroy);
-    CHECK_INT(destroy->gi, ==, 11);
-}
-
 static struct event layout_event(const struct rig *r, unsigned gpu, const char *const *names)
 {
     struct event e = {.kind = EVENT_LAYOUT};
@@ -421,11 +251,11 @@ TEST(a_fixed_layout_is_made_leased_kept_and_restored)
     CHECK(!rig_ask(&r, rig_want("1g.10gb", 1)));
     CHECK_INT(r.err.code, ==, ERROR_NEVER);
     uint32_t id = rig_ask(&r, rig_want("3g.40gb", 1));
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
-    CHECK_INT(state_of(&r, rig_ask(&r, rig_want("3g.40gb", 1))), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, rig_ask(&r, rig_want("3g.40gb", 1))), ==, LEASE_QUEUED);
     struct event restart = {.kind = EVENT_RESTART}, look;
     (void)rig_step(&r, &restart);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_RESTART);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_RESTART);
     (void)rig_look(&r, 0, &look);
     look.gpu.fresh = true;
     (void)rig_step(&r, &look);
@@ -438,16 +268,16 @@ TEST(a_fixed_layout_is_made_leased_kept_and_restored)
 TEST(a_layout_over_leases_refuses_and_names_them)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t id = have(&r, rig_want("7g.80gb", 1));
+    uint32_t id = rig_have(&r, rig_want("7g.80gb", 1));
     struct event e = layout_event(&r, 0, three_two);
     CHECK_INT(rig_step(&r, &e), ==, -ERROR_IN_USE);
     CHECK_HAS(r.err.text, "lease 1");
     e.layout.force = true;
     CHECK_INT(rig_step(&r, &e), ==, 0);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ENDING);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_ENDING);
     CHECK_INT(rig_count(&r, ACTION_CREATE), ==, 0);
     rig_empty(&r, id);
-    CHECK_INT(why_of(&r, id), ==, LEASE_WHY_FORCED);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_FORCED);
     rig_finish(&r);
     CHECK_INT(world_gpu(r.world, 0)->seat_n, ==, 2);
     struct event bad = layout_event(&r, 0, three_two);
@@ -459,34 +289,19 @@ TEST(a_layout_over_leases_refuses_and_names_them)
     CHECK_HAS(r.err.text, "fetta manage 0");
 }
 
-TEST(a_refused_mode_change_sends_the_request_elsewhere)
-{
-    CLEANUP(rig_done) struct rig r = rig_new("2xa100-80");
-    uint32_t id = rig_ask(&r, rig_want("gpu", 1));
-    CHECK_INT(rig_count(&r, ACTION_SET_MODE), ==, 1);
-    CHECK_INT(rig_action(&r, ACTION_SET_MODE)->gpu, ==, 0);
-    rig_answer(&r, 0, ERROR_IN_USE);
-    CHECK_INT(rig_action(&r, ACTION_SET_MODE)->gpu, ==, 1);
-    rig_answer(&r, 0, ERROR_IN_USE);
-    CHECK_INT(state_of(&r, id), ==, LEASE_QUEUED);
-    (void)rig_tick(&r, 30 * TIME_S);
-    rig_finish(&r);
-    CHECK_INT(state_of(&r, id), ==, LEASE_ACTIVE);
-}
-
 TEST(drain_keeps_holders_and_takes_nobody_new)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
-    uint32_t first = have(&r, rig_want("1g.10gb", 1));
+    uint32_t first = rig_have(&r, rig_want("1g.10gb", 1));
     struct event e = {.kind = EVENT_DRAIN};
     e.drain.on = true;
     CHECK_INT(rig_step(&r, &e), ==, 0);
     uint32_t id = rig_ask(&r, rig_want("1g.10gb", 1));
-    CHECK_INT(state_of(&r, id), ==, LEASE_QUEUED);
-    CHECK_INT(state_of(&r, first), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, first), ==, LEASE_ACTIVE);
     e.drain.on = false;
     CHECK_INT(rig_step(&r, &e), ==, 0);
-    CHECK_INT(state_of(&r, id), ==, LEASE_STARTING);
+    CHECK_INT(rig_state(&r, id), ==, LEASE_STARTING);
     struct event m = {.kind = EVENT_MANAGE};
     CHECK_INT(rig_step(&r, &m), ==, -ERROR_IN_USE);
 }
@@ -495,13 +310,13 @@ TEST(a_machine_without_mig_serves_one_owner_after_another)
 {
     CLEANUP(rig_done) struct rig r = rig_new("dgx-spark");
     uint32_t first = rig_ask(&r, rig_want("gpu", 1));
-    CHECK_INT(state_of(&r, first), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, first), ==, LEASE_ACTIVE);
     struct lease want = rig_want("gpu", 1);
     want.owner.id = 1001;
     uint32_t second = rig_ask(&r, want);
-    CHECK_INT(state_of(&r, second), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, second), ==, LEASE_QUEUED);
     rig_give_back(&r, first);
-    CHECK_INT(state_of(&r, second), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, second), ==, LEASE_ACTIVE);
     CHECK(!rig_ask(&r, rig_want("1g.10gb", 1)));
     CHECK_INT(r.err.code, ==, ERROR_NEVER);
 }
@@ -511,14 +326,14 @@ TEST(over_quota_waits_without_holding_up_others)
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
     struct lease want = rig_want("1g.10gb", 1);
     want.limit_slices = 1;
-    uint32_t first = have(&r, want);
+    uint32_t first = rig_have(&r, want);
     uint32_t second = rig_ask(&r, want);
-    CHECK_INT(state_of(&r, second), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, second), ==, LEASE_QUEUED);
     want = rig_want("1g.10gb", 1);
     want.owner.id = 1001;
-    (void)have(&r, want);
+    (void)rig_have(&r, want);
     rig_give_back(&r, first);
-    CHECK_INT(state_of(&r, second), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, second), ==, LEASE_ACTIVE);
 }
 
 TEST(backfill_only_where_the_head_is_not_delayed)
@@ -527,7 +342,7 @@ TEST(backfill_only_where_the_head_is_not_delayed)
     struct lease want = rig_want("3g.40gb", 1);
     want.for_ns = 10 * TIME_MIN;
     want.grace_ns = TIME_MIN;
-    uint32_t first = have(&r, want);
+    uint32_t first = rig_have(&r, want);
     uint32_t head = rig_ask(&r, rig_want("7g.80gb", 1));
     struct explanation x;
     engine_explain(r.world, rig_lease(&r, head), r.now, &x);
@@ -540,9 +355,9 @@ TEST(backfill_only_where_the_head_is_not_delayed)
     CHECK_INT(x.gpus[0].blockers[0], ==, first);
     want.for_ns = 10 * TIME_MIN + 1;
     uint32_t late = rig_ask(&r, want);
-    CHECK_INT(state_of(&r, late), ==, LEASE_QUEUED);
+    CHECK_INT(rig_state(&r, late), ==, LEASE_QUEUED);
     want.for_ns = 10 * TIME_MIN;
-    CHECK_INT(state_of(&r, rig_ask(&r, want)), ==, LEASE_STARTING);
+    CHECK_INT(rig_state(&r, rig_ask(&r, want)), ==, LEASE_STARTING);
     want.for_ns = TIME_MIN;
     want.priority = 1;
     uint32_t urgent = rig_ask(&r, want);
@@ -553,7 +368,7 @@ TEST(no_gpu_is_called_free_for_what_is_not_given)
 {
     CLEANUP(rig_done) struct rig r = rig_new("2xa100-80");
     struct explanation x;
-    (void)have(&r, rig_want("7g.80gb", 1));
+    (void)rig_have(&r, rig_want("7g.80gb", 1));
     struct lease want = rig_want("7g.80gb", 2);
     engine_explain(r.world, &want, r.now, &x);
     CHECK_INT(x.verdict, ==, VERDICT_WAIT);
@@ -588,13 +403,13 @@ TEST(a_restarted_daemon_settles_what_was_under_way)
     }
     r.op_n = 0;
     (void)rig_step(&r, &e);
-    CHECK_INT(state_of(&r, made), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, made), ==, LEASE_ACTIVE);
     CHECK_INT(rig_count(&r, ACTION_CREATE), ==, 1);
     CHECK_INT(rig_action(&r, ACTION_CREATE)->lease, ==, unmade);
     CHECK_INT(rig_count(&r, ACTION_DESTROY), ==, 1);
     rig_finish(&r);
-    CHECK_INT(state_of(&r, unmade), ==, LEASE_ACTIVE);
-    CHECK_INT(state_of(&r, half), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, unmade), ==, LEASE_ACTIVE);
+    CHECK_INT(rig_state(&r, half), ==, LEASE_ACTIVE);
 }
 
 TAP_MAIN

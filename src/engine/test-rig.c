@@ -403,3 +403,38 @@ bool rig_sound(const struct rig *r)
     }
     return same_worlds(r) && sums_sound(r->world) && ranks_sound(r->world);
 }
+
+const struct policy rig_usual = {.default_for = TIME_HOUR,
+                                 .max_for = 4 * TIME_HOUR,
+                                 .grace = 30 * TIME_S,
+                                 .idle_keep = TIME_NEVER};
+
+int rig_policy(struct rig *r, struct policy p)
+{
+    struct event e = {.kind = EVENT_POLICY, .policy = p};
+    return rig_step(r, &e);
+}
+
+uint32_t rig_have(struct rig *r, struct lease want)
+{
+    uint32_t id = rig_ask(r, want);
+    rig_finish(r);
+    const struct lease *l = id ? rig_lease(r, id) : NULL;
+    return l && l->state == LEASE_ACTIVE ? id : 0;
+}
+
+enum lease_state rig_state(const struct rig *r, uint32_t id)
+{
+    const struct lease *l = rig_lease(r, id);
+    return l ? l->state : LEASE_ENDED;
+}
+
+enum lease_why rig_why(const struct rig *r, uint32_t id)
+{
+    for (size_t i = 0; i < r->out.changes.n; i++) {
+        const struct change *c = r->out.changes.at[i];
+        if (c->kind == CHANGE_LEASE && c->lease.id == id && c->lease.state == LEASE_ENDED)
+            return c->lease.why;
+    }
+    return LEASE_WHY_NONE;
+}

@@ -38,6 +38,17 @@ int rig_look(struct rig *r, unsigned slot, struct event *e); /* fills e from the
 
 /* The lease as it stands; NULL if it is not live. */
 const struct lease *rig_lease(const struct rig *r, uint32_t id);
+/* Asks and lets the hardware make it: an ACTIVE lease's id; 0 if it is not active. */
+uint32_t rig_have(struct rig *r, struct lease want);
+/* ENDED if it is not live. */
+enum lease_state rig_state(const struct rig *r, uint32_t id);
+/* Why the lease ended in the last step; NONE: it did not. */
+enum lease_why rig_why(const struct rig *r, uint32_t id);
+/* Sets the policy; 0. */
+int rig_policy(struct rig *r, struct policy p);
+/* An hour, at most four; 30 s of grace; idle slices are kept. */
+extern const struct policy rig_usual;
+
 /* Actions of that kind in the last step. */
 size_t rig_count(const struct rig *r, enum action_kind kind);
 const struct action *rig_action(const struct rig *r, enum action_kind kind);

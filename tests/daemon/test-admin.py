@@ -1,4 +1,8 @@
 """What operators do: drain, manage, layouts, configuration; and who may do and see what."""
+import os
+import signal
+import time
+
 from rig import NOBODY, ROOT, House, Job, Skip, check, has, main, same, test, until
 
 SEVEN = {"devices": [0], "mig-enabled": True, "mig-devices": {"1g.10gb": 7}}
@@ -59,6 +63,22 @@ def nothing_is_managed_unasked():
         h.restart()
         same([g["managed"] for g in h.status()["gpus"]], [False, True], "after a restart")
         until(lambda: h.gpu(0)["slices"], "the foreign instance")
+
+
+@test
+def somebody_was_quicker():
+    with House("1xa30") as h:
+        # Both take the same place; fettad hears of the other's instance only when it has been refused.
+        os.kill(h.fettad.pid, signal.SIGSTOP)
+        foreign = int(h.smi("create", 0, 14).split()[0])
+        job = Job(h, {"profile": "1g.6gb", "wait": 0})
+        time.sleep(0.05)
+        os.kill(h.fettad.pid, signal.SIGCONT)
+        lease = job.lease()
+        same(lease["state"], "active")
+        check(lease["slices"][0]["gi"] != foreign, lease)
+        same(sorted((s["gi"], s["state"]) for s in h.gpu(0)["slices"]), sorted([(foreign, "foreign"), (lease["slices"][0]["gi"], "leased")]))
+        job.kill()
 
 
 @test
