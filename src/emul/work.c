@@ -332,7 +332,8 @@ double work_device(const struct work *w, const struct work_place *p, unsigned ba
     struct error err;
     if (!b || !column_place(b->name, 1, &small))
         (void)column_place("a100-80", 1, &small);
-    double from = strength(&small, work_table_bandwidth(w)), to = strength(p, work_table_bandwidth(w));
+    bool bytes = work_table_bandwidth(w);
+    double from = strength(&small, bytes), to = strength(p, bytes);
     if (from <= 0 || to <= 0 || work_service(w, &small, batch, &t, &err) < 0)
         return alone;
     return share_device(alone, (double)t.ns, to / from);

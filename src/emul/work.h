@@ -94,6 +94,6 @@ struct work_cost work_cost(const struct work *w, const struct work_place *p, uns
                            bool mps, const struct work_around *around);
 
 /* The part of `alone` ns, which a batch takes at `p` with nobody there, for which it occupies the
- * device; what is left is its process's own. All of what it takes on the smallest slice of the board
- * (of an A100's where the board has none) is taken for work of the device. */
+ * device; what is left is its process's own. All of what it takes on the smallest slice of the
+ * board (of an A100's where the board has none) is taken for work of the device. */
 double work_device(const struct work *w, const struct work_place *p, unsigned batch, double alone);

@@ -17,8 +17,9 @@ struct work_row {
 /* All rows, those of one model and board together; *ret_n of them. */
 const struct work_row *work_table_rows(unsigned *ret_n);
 
-/* Predicts ns at a place from the weakest and the strongest device of a row and of the other batches
- * of the same model, leaving out the columns of the mask `without`; 0 if nothing can be said. */
+/* Predicts ns at a place from the weakest and the strongest device of a row and of the other
+ * batches of the same model, leaving out the columns of the mask `without`; 0 if nothing can be
+ * said. */
 double work_table_predict(const struct work_row *row, const struct work_place *p, bool bandwidth,
                           unsigned without);
 
