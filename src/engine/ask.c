@@ -101,7 +101,8 @@ static unsigned capacity(const struct draft *d, const struct lease *l)
         unsigned row = g ? place_row(l, g->board) : BOARD_NO_PROFILE;
         if (row == BOARD_NO_PROFILE || (l->gpu != REQUEST_ANY && l->gpu != (int)slot))
             continue;
-        have += view_capacity(g, draft_board(d, g), row, l->start);
+        have += l->count == 1 ? view_ever(g, draft_board(d, g), row, l->start)
+                              : view_capacity(g, draft_board(d, g), row, l->start);
     }
     return have;
 }

@@ -4,6 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+void draft_begin(struct draft *d, const struct world *w, struct outcome *o, int64_t now)
+{
+    d->w = w;
+    d->o = o;
+    d->now = now;
+    d->failed = d->settling = false;
+}
+
 static uint64_t row_key(enum change_kind kind, uint32_t id)
 {
     return (uint64_t)kind << 32 | id;

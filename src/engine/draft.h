@@ -19,6 +19,9 @@ struct draft {
     struct change waste; /* where edits go after a failure */
 };
 
+/* A draft without changes. What is wasted is cleared when it is first needed, if ever. */
+void draft_begin(struct draft *d, const struct world *w, struct outcome *o, int64_t now);
+
 const struct gpu *draft_gpu(const struct draft *d, unsigned slot); /* NULL if there is none */
 struct gpu *draft_gpu_edit(struct draft *d, unsigned slot);        /* it must exist */
 struct gpu *draft_gpu_new(struct draft *d, unsigned slot, unsigned board);

@@ -2,8 +2,11 @@
  * ones may start now only where that cannot delay it. */
 #include "engine/parts.h"
 
+#include "base/macro.h"
 #include "base/time.h"
 #include "plan/reshape.h"
+
+#include <string.h>
 
 static int64_t gone_by(const struct draft *d, uint32_t id)
 {
@@ -69,7 +72,7 @@ int64_t schedule_earliest(const struct draft *d, const struct gpu *g, const stru
     unsigned row = place_row(l, g->board);
     *ret_starts = 0;
     if (!view_usable(g) || row == BOARD_NO_PROFILE ||
-        !view_capacity(g, draft_board(d, g), row, l->start))
+        !view_ever(g, draft_board(d, g), row, l->start))
         return TIME_NEVER;
     if (row == CHOOSE_WHOLE)
         return earliest_whole(d, g, avoid);
@@ -150,19 +153,86 @@ static bool over_by(const struct draft *d, const struct lease *l, int64_t when)
     return l->for_ns <= when - d->now && l->grace_ns <= when - d->now - l->for_ns;
 }
 
+/* What has found no room since the last placement: of many that wait alike, one is looked at. */
+struct tried {
+    unsigned n;
+    const struct lease *at[16];
+};
+
+static bool alike(const struct draft *d, const struct lease *a, const struct lease *b)
+{
+    bool same = a->kind == b->kind && a->count == b->count && a->gpu == b->gpu &&
+                a->start == b->start &&
+                memcmp(a->profile_on, b->profile_on, sizeof a->profile_on) == 0;
+    if (draft_policy(d)->warm_reuse == WARM_ANY)
+        return same;
+    return same && owner_equal(a->owner, b->owner) && a->gid == b->gid;
+}
+
+static void remember(struct tried *tried, const struct lease *l)
+{
+    if (tried->n < ARRAY_LEN(tried->at))
+        tried->at[tried->n++] = l;
+}
+
+/* Whether there is no room for it, whatever is kept for others. */
+static bool no_room(const struct draft *d, const struct lease *l, struct tried *tried)
+{
+    for (unsigned i = 0; i < tried->n; i++) {
+        if (alike(d, tried->at[i], l))
+            return true;
+    }
+    struct place_pick picks[REQUEST_SLICES];
+    for (unsigned i = 0; i < l->count; i++) {
+        if (place_find(d, l, NULL, picks, i, &picks[i]))
+            continue;
+        remember(tried, l);
+        return true;
+    }
+    return false;
+}
+
+/* Keeps places for the first from `first` on, and before `until`, that has no room now but will. */
+static bool reserve_first(const struct draft *d, const struct lease *first,
+                          const struct lease *until, struct tried *tried, struct place_kept *ret)
+{
+    for (const struct lease *l = first; l != until; l = draft_queue_after(d, l)) {
+        if (no_room(d, l, tried) && schedule_reserve(d, l, ret))
+            return true;
+    }
+    return false;
+}
+
+/* Places are kept only once somebody could overtake: to look for them takes the whole fleet.
+ * Several slices at once may find room beside what is kept where they find none without, so they
+ * count as somebody who could. */
 void schedule(struct draft *d)
 {
-    struct place_kept kept = {0};
+    struct place_kept kept;
+    struct tried tried;
+    kept.n = tried.n = 0;
     bool waiting = false;
     if (d->settling)
         return;
+    const struct lease *first =
+        NULL; /* the first without room, as long as nothing is kept for it */
     const struct lease *l = draft_queue_after(d, NULL);
     for (; l && !d->failed; l = draft_queue_after(d, l)) {
-        if (waiting && draft_policy(d)->no_backfill)
+        bool stopped = draft_policy(d)->no_backfill;
+        if ((first || waiting) && !stopped && l->count == 1 && no_room(d, l, &tried))
+            continue;
+        if (first)
+            waiting = reserve_first(d, first, l, &tried, &kept);
+        first = NULL;
+        if (waiting && stopped)
             return;
         bool apart = waiting && !over_by(d, l, kept.start);
         enum place_outcome done = place_lease(d, l->id, apart ? &kept : NULL);
-        if (done == PLACE_NO_ROOM && !waiting)
-            waiting = schedule_reserve(d, l, &kept);
+        if (done == PLACE_DONE)
+            tried.n = 0;
+        if (done == PLACE_NO_ROOM && !waiting) {
+            first = l;
+            remember(&tried, l);
+        }
     }
 }

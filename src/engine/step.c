@@ -68,7 +68,8 @@ int engine_step(const struct world *w, const struct event *e, struct outcome *re
                 struct error *err)
 {
     outcome_clear(ret);
-    struct draft d = {.w = w, .o = ret, .now = e->now};
+    struct draft d;
+    draft_begin(&d, w, ret, e->now);
     int rc = decide(&d, e, err);
     if (rc) {
         outcome_clear(ret);

@@ -46,28 +46,43 @@ slices view_seat_reach(const struct seat *s, const struct board *b)
     return (slices)(alone ? ~0u : view_seat_span(s));
 }
 
+static void stand(struct layout *l, const struct seat *s)
+{
+    l->busy |= view_seat_span(s);
+    if (s->profile != BOARD_NO_PROFILE)
+        l->at[l->n++] = (struct placement){s->profile, s->start};
+}
+
 struct layout view_layout(const struct gpu *g, bool soft, slices avoid)
 {
     struct layout l = {.busy = avoid};
     for (unsigned i = 0; i < g->seat_n; i++) {
-        const struct seat *s = &g->seats[i];
-        if (!soft && view_soft(g, s))
-            continue;
-        l.busy |= view_seat_span(s);
-        if (s->profile != BOARD_NO_PROFILE)
-            l.at[l.n++] = (struct placement){s->profile, s->start};
+        if (soft || !view_soft(g, &g->seats[i]))
+            stand(&l, &g->seats[i]);
     }
     return l;
 }
 
-slices view_soft_slices(const struct gpu *g)
+/* What stands on a GPU, worked out once for all that may be wanted of it. */
+struct standing {
+    struct layout hard, full; /* without and with what may go; only their first `n` are set */
+    slices soft, all;         /* memory slices of what may go, and of everything */
+};
+
+static void look_at(const struct gpu *g, slices avoid, struct standing *ret)
 {
-    slices soft = 0;
+    ret->hard.n = ret->full.n = 0;
+    ret->hard.busy = ret->full.busy = avoid;
+    ret->soft = ret->all = 0;
     for (unsigned i = 0; i < g->seat_n; i++) {
-        if (view_soft(g, &g->seats[i]))
-            soft |= view_seat_span(&g->seats[i]);
+        const struct seat *s = &g->seats[i];
+        stand(&ret->full, s);
+        ret->all |= view_seat_span(s);
+        if (view_soft(g, s))
+            ret->soft |= view_seat_span(s);
+        else
+            stand(&ret->hard, s);
     }
-    return soft;
 }
 
 bool view_seat_warm(const struct seat *s, const struct view_want *want)
@@ -87,7 +102,8 @@ static bool seat_free(const struct seat *s, const struct view_want *want)
 
 static const struct view_place no_place = {.rank = VIEW_NONE, .seat = -1};
 
-static struct view_place place_whole(const struct gpu *g, const struct view_want *want)
+static struct view_place place_whole(const struct gpu *g, const struct standing *at,
+                                     const struct view_want *want)
 {
     if (g->pool == POOL_SLICED || g->whole_lease || g->mode_op || want->avoid)
         return no_place;
@@ -98,50 +114,45 @@ static struct view_place place_whole(const struct gpu *g, const struct view_want
             return no_place;
         return (struct view_place){.rank = (uint8_t)(VIEW_CLEAN + elastic), .seat = -1};
     }
-    struct layout hard = view_layout(g, false, 0);
-    if (g->fixed || g->mode_retry_at || hard.busy)
+    if (g->fixed || g->mode_retry_at || at->hard.busy)
         return no_place;
     unsigned idle = g->seat_n ? 2 : 0;
     return (struct view_place){.rank = (uint8_t)(VIEW_MODE + elastic + idle), .seat = -1};
 }
 
 /* On a GPU with an applied layout only its own instances can be had. */
-static struct view_place place_fixed(const struct gpu *g, const struct fit *f,
-                                     const struct view_want *want)
+static struct view_place place_fixed(const struct gpu *g, const struct standing *at,
+                                     const struct fit *f, const struct view_want *want)
 {
-    struct layout full = view_layout(g, true, 0);
     for (unsigned i = 0; i < g->seat_n; i++) {
         if (g->seats[i].fixed && seat_free(&g->seats[i], want) && g->seat_n < BOARD_GIS)
             return (struct view_place){
-                .rank =
-                    (uint8_t)(VIEW_CLEAR + fit_rank(f, want->row, g->seats[i].start, full.busy)),
+                .rank = (uint8_t)(VIEW_CLEAR + fit_rank(f, want->row, g->seats[i].start, at->all)),
                 .start = g->seats[i].start,
                 .seat = -1};
     }
     return no_place;
 }
 
-static struct view_place place_slice(const struct gpu *g, const struct fit *f,
-                                     const struct view_want *want)
+static struct view_place place_slice(const struct gpu *g, const struct standing *at,
+                                     const struct fit *f, const struct view_want *want)
 {
     slices wanted = (slices)(want->start == REQUEST_ANY ? ~0u : 1u << want->start);
     bool on = view_mig_on(g);
     if (!on && (g->mode_op || g->mode_retry_at))
         return no_place;
-    struct layout hard = view_layout(g, false, want->avoid),
-                  full = view_layout(g, true, want->avoid);
-    slices starts = layout_fits(f->board, &full, want->row) & wanted;
+    slices starts = layout_fits(f->board, &at->full, want->row) & wanted;
     unsigned base = VIEW_CLEAN;
-    slices soft = 0, busy = full.busy;
+    slices soft = 0, busy = at->full.busy;
     if (!starts) {
-        starts = layout_fits(f->board, &hard, want->row) & wanted;
+        starts = layout_fits(f->board, &at->hard, want->row) & wanted;
         base = VIEW_CLEAR;
-        busy = hard.busy;
-        soft = view_soft_slices(g);
+        busy = at->hard.busy;
+        soft = at->soft;
     }
     if (!starts || g->seat_n >= BOARD_GIS)
         return no_place;
-    unsigned start = fit_start(f, want->row, starts, on ? busy : hard.busy, soft);
+    unsigned start = fit_start(f, want->row, starts, on ? busy : at->hard.busy, soft);
     unsigned rank =
         on ? base + fit_rank(f, want->row, start, busy) : VIEW_MODE + (g->pool == POOL_ELASTIC);
     return (struct view_place){.rank = (uint8_t)rank, .start = (uint8_t)start, .seat = -1};
@@ -157,21 +168,35 @@ static struct view_place place_warm(const struct gpu *g, const struct view_want 
     return no_place;
 }
 
+/* May slices be had of it at all. */
+static bool sliceable(const struct gpu *g, const struct fit *f)
+{
+    return f->board->complete && g->pool != POOL_WHOLE && !g->whole_lease &&
+           g->mig != MACHINE_MIG_NONE;
+}
+
+static struct view_place place_at(const struct gpu *g, const struct standing *at,
+                                  const struct fit *f, const struct view_want *want)
+{
+    if (want->row == CHOOSE_WHOLE)
+        return place_whole(g, at, want);
+    if (want->row >= f->board->profile_n || !sliceable(g, f))
+        return no_place;
+    return g->fixed ? place_fixed(g, at, f, want) : place_slice(g, at, f, want);
+}
+
 struct view_place view_place(const struct gpu *g, const struct fit *f, const struct view_want *want)
 {
     if (!view_usable(g) || !f->board)
         return no_place;
-    if (want->row == CHOOSE_WHOLE)
-        return place_whole(g, want);
-    if (want->row >= f->board->profile_n || !f->board->complete || g->pool == POOL_WHOLE ||
-        g->whole_lease || g->mig == MACHINE_MIG_NONE)
-        return no_place;
-    if (want->warm) {
+    if (want->warm && want->row < f->board->profile_n && sliceable(g, f)) {
         struct view_place warm = place_warm(g, want);
         if (warm.rank != VIEW_NONE)
             return warm;
     }
-    return g->fixed ? place_fixed(g, f, want) : place_slice(g, f, want);
+    struct standing at;
+    look_at(g, want->avoid, &at);
+    return place_at(g, &at, f, want);
 }
 
 /* A seat in 16 bits, never 0: what view_layout, view_soft and a fixed layout ask of it. */
@@ -198,9 +223,14 @@ void view_key(const struct gpu *g, uint64_t ret[4])
 
 void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS])
 {
+    memset(ret, VIEW_NONE, CHOOSE_ROWS);
+    if (!view_usable(g) || !f->board)
+        return;
+    struct standing at;
+    look_at(g, 0, &at);
     for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
         struct view_want want = {.row = row, .start = REQUEST_ANY};
-        ret[row] = view_place(g, f, &want).rank;
+        ret[row] = place_at(g, &at, f, &want).rank;
     }
 }
 
@@ -213,8 +243,11 @@ static unsigned capacity_fixed(const struct gpu *g, unsigned row, int start)
     return n;
 }
 
-unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start)
+/* How often, or with `any`, whether at all. */
+static unsigned capacity(const struct gpu *g, const struct board *b, unsigned row, int start,
+                         bool any)
 {
+    static const struct layout empty = {0};
     if (!g->managed || !g->present || !b)
         return 0;
     if (row == CHOOSE_WHOLE) {
@@ -227,5 +260,15 @@ unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row,
         return g->mode_wanted ? capacity_fixed(g, row, start) : 0;
     if (start != REQUEST_ANY)
         return b->profiles[row].starts >> start & 1;
-    return layout_capacity(b, &(struct layout){0}, row);
+    return any ? layout_fits(b, &empty, row) != 0 : layout_capacity(b, &empty, row);
+}
+
+unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start)
+{
+    return capacity(g, b, row, start, false);
+}
+
+bool view_ever(const struct gpu *g, const struct board *b, unsigned row, int start)
+{
+    return capacity(g, b, row, start, true);
 }

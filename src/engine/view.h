@@ -46,9 +46,6 @@ bool view_soft(const struct gpu *g, const struct seat *s);
 /* What stays (and with `soft`, what may go too) as a layout; also counts `avoid` as busy. */
 struct layout view_layout(const struct gpu *g, bool soft, slices avoid);
 
-/* The slices of idle instances that may go. */
-slices view_soft_slices(const struct gpu *g);
-
 /* The best place for what is wanted on this GPU, `f` being of its board; rank VIEW_NONE if none. */
 struct view_place view_place(const struct gpu *g, const struct fit *f,
                              const struct view_want *want);
@@ -61,6 +58,7 @@ void view_key(const struct gpu *g, uint64_t ret[4]);
 void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS]);
 
 /* Whether it could ever serve the row (and start), whatever is on it now; and how often at once. */
+bool view_ever(const struct gpu *g, const struct board *b, unsigned row, int start);
 unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start);
 
 /* Whether that holder may have this seat as it is. */

@@ -1,4 +1,4 @@
-/* A binary heap; see queue.h. */
+/* A binary heap and a ring; see queue.h. */
 #include "sim/queue.h"
 
 #include <stdlib.h>
@@ -8,17 +8,32 @@ static bool before(const struct queue_item *a, const struct queue_item *b)
     return a->at != b->at ? a->at < b->at : a->serial < b->serial;
 }
 
-int queue_add(struct queue *q, struct queue_item item, struct error *err)
+static bool grow(struct queue_item **items, size_t *room, struct error *err)
 {
-    if (q->n == q->room) {
-        size_t room = q->room ? 2 * q->room : 1024;
-        struct queue_item *items = realloc(q->items, room * sizeof *items);
-        if (!items)
-            return error_set(err, ERROR_NO_MEMORY, "no memory for what is still to happen");
-        q->items = items;
-        q->room = room;
+    size_t more = *room ? 2 * *room : 1024;
+    struct queue_item *grown = realloc(*items, more * sizeof *grown);
+    if (!grown) {
+        (void)error_set(err, ERROR_NO_MEMORY, "no memory for what is still to happen");
+        return false;
     }
+    *items = grown;
+    *room = more;
+    return true;
+}
+
+int queue_add(struct queue *q, struct queue_item item, int64_t instant, struct error *err)
+{
     item.serial = q->serial++;
+    if (item.at <= instant) {
+        if (q->now_n == 0)
+            q->now_first = 0;
+        if (q->now_first + q->now_n == q->now_room && !grow(&q->now, &q->now_room, err))
+            return -ERROR_NO_MEMORY;
+        q->now[q->now_first + q->now_n++] = item;
+        return 0;
+    }
+    if (q->n == q->room && !grow(&q->items, &q->room, err))
+        return -ERROR_NO_MEMORY;
     size_t i = q->n++;
     for (; i > 0 && before(&item, &q->items[(i - 1) / 2]); i = (i - 1) / 2)
         q->items[i] = q->items[(i - 1) / 2];
@@ -26,12 +41,18 @@ int queue_add(struct queue *q, struct queue_item item, struct error *err)
     return 0;
 }
 
-int64_t queue_next(const struct queue *q)
+bool queue_empty(const struct queue *q)
 {
-    return q->n ? q->items[0].at : INT64_MAX;
+    return q->n == 0 && q->now_n == 0;
 }
 
-struct queue_item queue_take(struct queue *q)
+int64_t queue_next(const struct queue *q)
+{
+    int64_t now = q->now_n ? q->now[q->now_first].at : INT64_MAX;
+    return q->n && q->items[0].at < now ? q->items[0].at : now;
+}
+
+static struct queue_item take_from_heap(struct queue *q)
 {
     struct queue_item first = q->items[0], last = q->items[--q->n];
     size_t i = 0;
@@ -51,8 +72,18 @@ struct queue_item queue_take(struct queue *q)
     return first;
 }
 
+struct queue_item queue_take(struct queue *q)
+{
+    if (q->now_n && (!q->n || before(&q->now[q->now_first], &q->items[0]))) {
+        q->now_n--;
+        return q->now[q->now_first++];
+    }
+    return take_from_heap(q);
+}
+
 void queue_done(struct queue *q)
 {
     free(q->items);
+    free(q->now);
     *q = (struct queue){0};
 }

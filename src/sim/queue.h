@@ -17,16 +17,21 @@ struct queue_item {
     uint32_t op; /* QUEUE_APPLIED: the action's number; else the lease */
 };
 
+/* A heap, and beside it a ring of what is to happen in the very instant that is: a driver that
+ * takes no time answers at once, and needs no sorting. */
 struct queue {
-    size_t n, room;
+    size_t n, room; /* of the heap */
+    size_t now_first, now_n, now_room;
     uint64_t serial;
-    struct queue_item *items;
+    struct queue_item *items, *now;
 };
 
-/* -ERROR_NO_MEMORY. */
-int queue_add(struct queue *q, struct queue_item item, struct error *err);
+/* Adds an item, which may not be before `instant`, the time that is. -ERROR_NO_MEMORY. */
+int queue_add(struct queue *q, struct queue_item item, int64_t instant, struct error *err);
 
-/* The next instant, INT64_MAX if there is none; and taking the first item (q->n > 0). */
+/* Whether nothing is to happen; the next instant, INT64_MAX if there is none; and taking the first
+ * item, which must be there. */
+bool queue_empty(const struct queue *q);
 int64_t queue_next(const struct queue *q);
 struct queue_item queue_take(struct queue *q);
 

@@ -60,12 +60,12 @@ static int carry_out(struct run *r)
             item.at += driver_time(r, a->kind);
             r->result->made += a->kind == ACTION_CREATE;
             r->result->destroyed += a->kind == ACTION_DESTROY;
-            rc = queue_add(&r->queue, item, r->err);
+            rc = queue_add(&r->queue, item, r->now, r->err);
         } else if (a->kind == ACTION_GRANT) {
             item.kind = QUEUE_JOB_ENDS;
             item.op = a->lease;
             item.at += tally_grant(&r->tally, world_lease(r->world, a->lease), r->now);
-            rc = queue_add(&r->queue, item, r->err);
+            rc = queue_add(&r->queue, item, r->now, r->err);
         } else if (a->kind == ACTION_REFUSE) {
             tally_refuse(&r->tally, a->lease);
         }
@@ -173,7 +173,7 @@ static int build(struct run *r)
         for (unsigned k = 0; k < r->setup->groups[i].gpus && rc == 0; k++)
             rc = add_gpu(r, slot++, i);
     }
-    while (rc == 0 && r->queue.n) { /* layouts are there before the first job, in no time */
+    while (rc == 0 && !queue_empty(&r->queue)) { /* layouts are there before the first job, in no time */
         r->now = 0;
         rc = happen(r);
     }
