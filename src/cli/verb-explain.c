@@ -27,6 +27,8 @@ static void show_explain(const json_t *reply, const struct table_look *look, str
                  get_int(reply, "position", 1) > 1 ? " as things stand" : "");
     else if (strcmp(verdict, "wait") == 0)
         str_add(out, "its latest start is not known\n");
+    if (*get_text(get_in(reply, "rescue"), "text"))
+        str_addf(out, "%s\n", get_text(get_in(reply, "rescue"), "text"));
     str_add(out, "\n");
     table_head(&t, head);
     size_t heading = t.n;

@@ -200,6 +200,9 @@ int call_explain(struct call *c, struct error *err)
         return error_set(err, ERROR_NO_MEMORY, "out of memory explaining");
     engine_explain(c->daemon->world, &e.ask.lease, lease_clock_now(c->daemon), x);
     json_t *reply = show_explanation(c->daemon, &e.ask.lease, x);
+    bool refused = x->verdict != VERDICT_FITS;
+    (void)json_object_set_new(reply, "rescue",
+                              refused ? show_moves(c->daemon, &e.ask.lease) : json_null());
     (void)json_object_set_new(reply, "hint", json_string(c->hint));
     free(x);
     call_answer(c, 200, reply);

@@ -30,6 +30,10 @@ json_t *show_status(struct daemon *d, bool hide_owners);
 json_t *show_explanation(struct daemon *d, const struct lease *ask,
                          const struct explanation *x);
 
+/* What would have to move for a request that does not fit: the "rescue" of an explanation; null
+ * where there is room, or without memory. */
+json_t *show_moves(struct daemon *d, const struct lease *ask);
+
 /* The guarantee card of a live lease. */
 json_t *show_card(struct daemon *d, const struct lease *l);
 

@@ -177,7 +177,7 @@ static int answer(struct program *p, enum repack_answer *ret, struct error *err)
     p->column_n = 0;
     for (unsigned i = 0; i < BOARD_PROFILES; i++)
         wanted += p->demand[i];
-    *ret = REPACK_EXISTS;
+    *ret = wanted && p->class_n == 0 ? REPACK_NONE : REPACK_EXISTS;
     for (unsigned i = 0; wanted && i < p->class_n; i++) {
         struct column mix = {.class = (uint16_t)i};
         struct class *c = &p->classes[i];
@@ -187,7 +187,7 @@ static int answer(struct program *p, enum repack_answer *ret, struct error *err)
     }
     if (p->too_large)
         *ret = REPACK_UNKNOWN;
-    return wanted && !p->too_large ? solve(p, ret, err) : 0;
+    return p->column_n && !p->too_large ? solve(p, ret, err) : 0;
 }
 
 /* One of the wanted at one place of one class, as something that stays; then the others. */

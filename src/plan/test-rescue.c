@@ -400,4 +400,18 @@ TEST(a_repacking_exists_where_the_closed_form_says_so)
     table_free(t);
 }
 
+TEST(no_gpu_holds_nothing)
+{
+    struct rescue_fleet f = {.board = board_find("a30")};
+    struct rescue_plan plan;
+    enum repack_answer answer;
+    for (unsigned p = 0; p < 2; p++) {
+        struct rescue_want want = {p ? 0 : (unsigned)RESCUE_WHOLE, (slices)~0u};
+        REQUIRE(repack_holds(&f, &want, 1, &answer, NULL) == 0);
+        CHECK_INT(answer, ==, REPACK_NONE);
+        REQUIRE(rescue_find(&f, &want, &plan, NULL) == 0);
+        CHECK(!plan.found);
+    }
+}
+
 TAP_MAIN

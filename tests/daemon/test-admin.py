@@ -336,4 +336,29 @@ def explaining_agrees_with_asking():
         same(h.refused("POST", "/v1/explain", {"profile": "nonsense"})[0], "invalid")
 
 
+@test
+def explaining_says_what_would_have_to_move():
+    with House("2xa100-80") as h:
+        fixed = h.new(profile="1g.10gb", gpu="0")
+        movable = h.new(profile="1g.10gb", gpu="1", movable=True)
+        start = movable["slices"][0]["start"]
+        same(h.ok("POST", "/v1/explain", {"profile": "1g.10gb"})["rescue"], None)
+        rescue = h.ok("POST", "/v1/explain", {"profile": "7g.80gb"})["rescue"]
+        same((rescue["answer"], rescue["compute"], len(rescue["moves"])), ("moves", 1, 1))
+        move = rescue["moves"][0]
+        same((move["lease"], move["from"], move["to"]["gpu"]), (movable["id"], {"gpu": 1, "start": start}, 0))
+        has(rescue["text"], f"1 move would do, cost 0.25 GPC-s: lease {movable['id']} from GPU 1 slice {start} to GPU 0 slice ")
+        same(rescue["slices"], [{"gpu": 1, "start": 0}])
+        # Two of them have no room whatever moves; what is not movable stays.
+        two = h.ok("POST", "/v1/explain", {"profile": "7g.80gb", "count": 2})["rescue"]
+        same((two["answer"], two["moves"]), ("none", []))
+        has(two["text"], "no repacking exists, not even if every running lease could be moved")
+        h.end(movable["id"])
+        h.new(profile="1g.10gb", gpu="1")
+        stuck = h.ok("POST", "/v1/explain", {"profile": "7g.80gb"})["rescue"]
+        same((stuck["answer"], stuck["if_movable"]["answer"]), ("none", "moves"))
+        has(stuck["text"], "no repacking exists; if running leases could be moved (--movable): 1 move would do", f"lease {fixed['id']} from")
+        same(h.ok("POST", "/v1/explain", {"gpus": 1})["rescue"]["if_movable"]["answer"], "moves")
+
+
 main()
