@@ -145,7 +145,8 @@ static void admit(struct draft *d, const struct lease *asked, int64_t now)
 
 int ask(struct draft *d, const struct event *e, struct error *err)
 {
-    struct lease l = e->ask.lease;
+    struct lease l;
+    lease_copy(&l, &e->ask.lease);
     l.why = LEASE_WHY_NONE;
     l.gid = e->ask.gid ? e->ask.gid : l.gid;
     l.tries = l.warned = l.slice_n = 0;

@@ -10,7 +10,7 @@
 void lease_copy(struct lease *to, const struct lease *from)
 {
     memcpy(to, from,
-           offsetof(struct lease, slices) + MAX(from->slice_n, 1u) * sizeof from->slices[0]);
+           offsetof(struct lease, slices) + MIN(MAX(from->slice_n, 1u), REQUEST_SLICES) * sizeof from->slices[0]);
 }
 
 void lease_clear(struct lease *l)

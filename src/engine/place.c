@@ -6,7 +6,7 @@
 
 #include "base/time.h"
 
-enum { WARM_LOOKS = 64 }; /* idle instances looked at before the index decides */
+enum { WARM_LOOKS = 16 }; /* idle instances looked at before the index decides */
 
 unsigned place_row(const struct lease *l, unsigned board)
 {
@@ -114,8 +114,7 @@ static void look_at_warm(struct search *s, unsigned board, unsigned row, bool us
     uint32_t item = state_chain_first(&w->warm, key);
     for (unsigned n = 0; item != STATE_NONE && n < WARM_LOOKS; n++, item = w->warm.next[item]) {
         unsigned slot = item / BOARD_GIS;
-        if (w->gpus[slot].board == board && better(s, size, VIEW_WARM, slot) &&
-            !special(s->d, s->kept, s->picks, s->n, slot))
+        if (better(s, size, VIEW_WARM, slot) && !special(s->d, s->kept, s->picks, s->n, slot))
             look(s, slot);
     }
 }

@@ -192,47 +192,57 @@ static bool no_room(const struct draft *d, const struct lease *l, struct tried *
     return false;
 }
 
-/* Keeps places for the first from `first` on, and before `until`, that has no room now but will. */
-static bool reserve_first(const struct draft *d, const struct lease *first,
-                          const struct lease *until, struct tried *tried, struct place_kept *ret)
+/* A walk through the queue. */
+struct walk {
+    struct place_kept kept;
+    bool waiting;              /* places are kept */
+    const struct lease *first; /* the first without room, as long as none are kept for it */
+    struct tried tried;
+};
+
+/* Keeps places for the first, before `until`, that has no room now but will. */
+static bool reserve_first(const struct draft *d, struct walk *w, const struct lease *until)
 {
-    for (const struct lease *l = first; l != until; l = draft_queue_after(d, l)) {
-        if (no_room(d, l, tried) && schedule_reserve(d, l, ret))
+    for (const struct lease *l = w->first; l && l != until; l = draft_queue_after(d, l)) {
+        if (no_room(d, l, &w->tried) && schedule_reserve(d, l, &w->kept))
             return true;
     }
     return false;
 }
 
-/* Places are kept only once somebody could overtake: to look for them takes the whole fleet.
- * Several slices at once may find room beside what is kept where they find none without, so they
- * count as somebody who could. */
+/* Starts one lease if it can; false if nobody behind it is to be looked at. Places are kept only
+ * once somebody could overtake: to look for them takes the whole fleet. Several slices at once may
+ * find room beside what is kept where they find none without, so they count as somebody who could.
+ */
+static bool serve(struct draft *d, struct walk *w, const struct lease *l)
+{
+    bool stops = draft_policy(d)->no_backfill;
+    if ((w->first || w->waiting) && !stops && l->count == 1 && no_room(d, l, &w->tried))
+        return true;
+    w->waiting = w->waiting || reserve_first(d, w, l);
+    w->first = NULL;
+    if (w->waiting && stops)
+        return false;
+    bool apart = w->waiting && !over_by(d, l, w->kept.start);
+    enum place_outcome done = place_lease(d, l->id, apart ? &w->kept : NULL);
+    if (done == PLACE_DONE)
+        w->tried.n = 0;
+    if (done == PLACE_NO_ROOM && !w->waiting) {
+        w->first = l;
+        remember(&w->tried, l);
+    }
+    return true;
+}
+
 void schedule(struct draft *d)
 {
-    struct place_kept kept;
-    struct tried tried;
-    kept.n = tried.n = 0;
-    bool waiting = false;
+    struct walk w;
+    w.kept.n = w.tried.n = 0;
+    w.waiting = false;
+    w.first = NULL;
     if (d->settling)
         return;
-    const struct lease *first =
-        NULL; /* the first without room, as long as nothing is kept for it */
     const struct lease *l = draft_queue_after(d, NULL);
-    for (; l && !d->failed; l = draft_queue_after(d, l)) {
-        bool stopped = draft_policy(d)->no_backfill;
-        if ((first || waiting) && !stopped && l->count == 1 && no_room(d, l, &tried))
-            continue;
-        if (first)
-            waiting = reserve_first(d, first, l, &tried, &kept);
-        first = NULL;
-        if (waiting && stopped)
-            return;
-        bool apart = waiting && !over_by(d, l, kept.start);
-        enum place_outcome done = place_lease(d, l->id, apart ? &kept : NULL);
-        if (done == PLACE_DONE)
-            tried.n = 0;
-        if (done == PLACE_NO_ROOM && !waiting) {
-            first = l;
-            remember(&tried, l);
-        }
-    }
+    while (l && !d->failed && serve(d, &w, l))
+        l = draft_queue_after(d, l);
 }

@@ -10,7 +10,7 @@
 
 enum { STATE_NONE = 0x7fffffff };
 
-enum { STATE_MEMOS = 1024 };
+enum { STATE_MEMOS = 4096 };
 
 struct state_id {
     uint32_t id, row; /* STATE_NONE: the lease is over, the entry goes with the next tidying */

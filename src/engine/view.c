@@ -243,6 +243,12 @@ static unsigned capacity_fixed(const struct gpu *g, unsigned row, int start)
     return n;
 }
 
+static unsigned capacity_whole(const struct gpu *g)
+{
+    bool sliced = g->fixed && g->mode_wanted && g->mig != MACHINE_MIG_NONE;
+    return g->pool != POOL_SLICED && !sliced;
+}
+
 /* How often, or with `any`, whether at all. */
 static unsigned capacity(const struct gpu *g, const struct board *b, unsigned row, int start,
                          bool any)
@@ -250,10 +256,8 @@ static unsigned capacity(const struct gpu *g, const struct board *b, unsigned ro
     static const struct layout empty = {0};
     if (!g->managed || !g->present || !b)
         return 0;
-    if (row == CHOOSE_WHOLE) {
-        bool sliced = g->fixed && g->mode_wanted && g->mig != MACHINE_MIG_NONE;
-        return g->pool != POOL_SLICED && !sliced;
-    }
+    if (row == CHOOSE_WHOLE)
+        return capacity_whole(g);
     if (row >= b->profile_n || !b->complete || g->pool == POOL_WHOLE || g->mig == MACHINE_MIG_NONE)
         return 0;
     if (g->fixed)

@@ -79,28 +79,30 @@ static int tell(struct run *r, struct event *e)
     return rc < 0 ? rc : carry_out(r);
 }
 
-static struct lease lease_of(const struct run *r, const struct sim_job *j)
+static void fill_lease(const struct run *r, const struct sim_job *j, struct lease *l)
 {
-    struct lease l = {.kind = j->whole ? SLICE_WHOLE : SLICE_GI,
-                      .count = j->count,
-                      .gpu = REQUEST_ANY,
-                      .start = REQUEST_ANY,
-                      .priority = j->priority,
-                      .owner = {OWNER_UID, j->user},
-                      .asker_uid = j->user,
-                      .bind = BIND_PID,
-                      .limit_compute = r->setup->quota_compute,
-                      .wait_until = j->wait == TIME_NEVER ? TIME_NEVER : r->now + j->wait,
-                      .for_ns = r->setup->told_runtime ? j->run + TIME_S : 0};
-    memset(l.profile_on, BOARD_NO_PROFILE, sizeof l.profile_on);
+    lease_clear(l);
+    l->kind = j->whole ? SLICE_WHOLE : SLICE_GI;
+    l->count = j->count;
+    l->gpu = l->start = REQUEST_ANY;
+    l->priority = j->priority;
+    l->owner = (struct owner){OWNER_UID, j->user};
+    l->asker_uid = j->user;
+    l->bind = BIND_PID;
+    l->limit_compute = r->setup->quota_compute;
+    l->wait_until = j->wait == TIME_NEVER ? TIME_NEVER : r->now + j->wait;
+    l->for_ns = r->setup->told_runtime ? j->run + TIME_S : 0;
+    memset(l->profile_on, BOARD_NO_PROFILE, sizeof l->profile_on);
     for (unsigned i = 0; i < r->setup->group_n && !j->whole; i++)
-        l.profile_on[i] = j->row[i];
-    return l;
+        l->profile_on[i] = j->row[i];
 }
 
 static int submit(struct run *r, const struct sim_job *j)
 {
-    struct event e = {.kind = EVENT_ASK, .ask = {.lease = lease_of(r, j)}};
+    struct event e; /* what its kind does not use is not cleared: this is done for every job */
+    e.kind = EVENT_ASK;
+    e.ask.gid = 0;
+    fill_lease(r, j, &e.ask.lease);
     uint32_t id = world_next_id(r->world);
     int rc = tally_ask(&r->tally, id, j, r->now, r->err);
     if (rc < 0)
@@ -116,12 +118,14 @@ static int submit(struct run *r, const struct sim_job *j)
 /* A job ends by itself: what it was bound to is gone, and nothing of it is left. */
 static int end_job(struct run *r, uint32_t lease)
 {
-    struct event gone = {.kind = EVENT_GONE, .lease = lease};
-    struct event empty = {.kind = EVENT_EMPTY, .lease = lease};
+    struct event e;
+    e.kind = EVENT_GONE;
+    e.lease = lease;
     tally_end(&r->tally, world_lease(r->world, lease), r->now);
-    int rc = tell(r, &gone);
+    int rc = tell(r, &e);
+    e.kind = EVENT_EMPTY;
     if (rc == 0 && world_lease(r->world, lease))
-        rc = tell(r, &empty);
+        rc = tell(r, &e);
     return rc;
 }
 
@@ -130,7 +134,11 @@ static int happen(struct run *r)
     struct queue_item item = queue_take(&r->queue);
     if (item.kind == QUEUE_JOB_ENDS)
         return end_job(r, item.op);
-    struct event e = {.kind = EVENT_APPLIED, .done = {.gpu = item.gpu, .op = item.op}};
+    struct event e;
+    e.kind = EVENT_APPLIED;
+    e.done.gpu = item.gpu;
+    e.done.op = item.op;
+    e.done.gi = e.done.ci = 0;
     return tell(r, &e);
 }
 
@@ -173,8 +181,8 @@ static int build(struct run *r)
         for (unsigned k = 0; k < r->setup->groups[i].gpus && rc == 0; k++)
             rc = add_gpu(r, slot++, i);
     }
-    while (rc == 0 && !queue_empty(&r->queue)) { /* layouts are there before the first job, in no time */
-        r->now = 0;
+    while (rc == 0 && !queue_empty(&r->queue)) {
+        r->now = 0; /* layouts are there before the first job, in no time */
         rc = happen(r);
     }
     r->now = 0;
@@ -224,6 +232,13 @@ static int take_job(struct run *r)
     return fetch_job(r);
 }
 
+static int tick(struct run *r)
+{
+    struct event e;
+    e.kind = EVENT_TICK;
+    return tell(r, &e);
+}
+
 /* One turn: what is due first happens. Returns 1 while there is more. */
 static int turn(struct run *r)
 {
@@ -235,7 +250,7 @@ static int turn(struct run *r)
     r->now = MAX(r->now, at);
     tally_clock(&r->tally, r->now);
     int rc = item_at <= job_at && item_at <= due ? happen(r)
-             : due < job_at                      ? tell(r, &(struct event){.kind = EVENT_TICK})
+             : due < job_at                      ? tick(r)
                                                  : take_job(r);
     return rc < 0 ? rc : 1;
 }
