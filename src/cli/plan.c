@@ -29,6 +29,7 @@ static const char *const effects[FAULT_EFFECTS] = {
     [FAULT_LATE] = "late",         [FAULT_HANG] = "hang",    [FAULT_LOSE] = "lose",
     [FAULT_XID] = "xid",           [FAULT_ECC] = "ecc",      [FAULT_LEAK] = "leak",
     [FAULT_RELOAD] = "reload",     [FAULT_RENUMBER] = "renumber",
+    [FAULT_HOLES] = "holes",
 };
 
 static const char *const ecc_kinds[FAULT_ECCS] = {
@@ -245,6 +246,7 @@ static int read_what(const struct field_at *at, json_t *value, struct fault *f, 
     case FAULT_LOSE:
     case FAULT_LEAK:
     case FAULT_RENUMBER:
+    case FAULT_HOLES:
         return json_is_true(value) ? 0 : field_error(at, err, "true was expected");
     case FAULT_EFFECTS:
         break;
@@ -257,7 +259,7 @@ static int check_place(const struct field_at *at, const struct fault *f, struct 
 {
     bool contained = f->effect == FAULT_ECC && f->data == FAULT_ECC_CONTAINED;
     bool on_gpu = f->effect == FAULT_LOSE || f->effect == FAULT_XID || f->effect == FAULT_ECC ||
-                  f->effect == FAULT_LEAK;
+                  f->effect == FAULT_LEAK || f->effect == FAULT_HOLES;
     if (on_gpu && f->gpu == FAULTS_ANY)
         return field_error(at, err, "%s needs a GPU: match: {gpu: N}", effects[f->effect]);
     if ((f->effect == FAULT_LEAK || contained) && f->gi == FAULTS_ANY)
@@ -299,7 +301,7 @@ static int read_effect(const struct field_at *above, const json_t *rule, json_t 
     }
     if (r == 0 && n != 1)
         return field_error(&at, err, "exactly one of fail, answer, delay, late, hang, lose, xid, "
-                                     "ecc, leak, reload, renumber was expected");
+                                     "ecc, leak, reload, renumber, holes was expected");
     struct field_at what = field_key(&at, effect, effects[f->effect]);
     f->lasts = lasts;
     if (r == 0)
@@ -439,6 +441,8 @@ const char plan_example[] =
     "  - match: {gpu: 3, gi: 7}\n"
     "    when: {after: 2m}\n"
     "    effect: {leak: true, for: 5m}           # in use, by no process that one could see\n"
+    "  - match: {gpu: 4}\n"
+    "    effect: {holes: true}                   # MIG devices keep their index when others go\n"
     "  - when: {after: 1h}\n"
     "    effect: {reload: 2s}                    # all clients cut off; back, empty, after 2 s\n"
     "  - when: {after: 1h}\n"

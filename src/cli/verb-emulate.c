@@ -102,7 +102,7 @@ static int parse(struct cli *c, int argc, char **argv, struct emulation *m, int 
     args_add(&a, (struct args_option){"files", 0, ARGS_FLAG, &m->files, NULL,
                                       "with /dev/nvidia*, /proc and /sys, for it alone (root)"});
     args_add(&a, (struct args_option){"as-user", 0, ARGS_FLAG, &m->as_user, NULL,
-                                      "be an ordinary user of it, not its root"});
+                                      "be an ordinary user of fettad, not its root"});
     add_trouble(&a, m);
     struct args b = a;
     int r = args_parse(&a, c, argc, argv, ret_first, err);

@@ -115,9 +115,11 @@ void trouble_clear(struct trouble *t)
     faults_clear(&t->faults);
     for (unsigned i = 0; i < TROUBLE_LEAKS; i++)
         free_leak(t, i);
-    for (unsigned gpu = 0; gpu < t->box->m.gpu_n; gpu++)
+    for (unsigned gpu = 0; gpu < t->box->m.gpu_n; gpu++) {
+        box_keep_indices(t->box, gpu, false);
         if (t->mend[gpu])
             heal(t, gpu);
+    }
     t->cleared = true;
 }
 
@@ -219,6 +221,8 @@ static void carry_out(struct trouble *t, const struct fault_strike *at)
         box_xid(t->box, (unsigned)at->gpu, at->gi, at->ci, r->data);
     } else if (r->effect == FAULT_ECC) {
         hurt(t, at, (enum fault_ecc)r->data);
+    } else if (r->effect == FAULT_HOLES) {
+        box_keep_indices(t->box, (unsigned)at->gpu, true);
     } else if (r->effect == FAULT_LEAK) {
         leak(t, at, until(t, r->lasts));
     }

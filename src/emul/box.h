@@ -76,6 +76,8 @@ struct box {
     uint32_t serial; /* counts instances ever made, to tell an old handle from a new one */
     uint32_t gi_serial[MACHINE_GPUS][BOARD_GIS];
     uint32_t ci_serial[MACHINE_GPUS][BOARD_GIS][BOARD_CIS];
+    bool holes[MACHINE_GPUS]; /* MIG devices keep their indices when others go */
+    uint8_t ci_index[MACHINE_GPUS][BOARD_GIS][BOARD_CIS]; /* those indices */
     struct box_state state[MACHINE_GPUS];
     struct meter busy[MACHINE_GPUS];
     uint64_t event_n; /* ever; the last BOX_EVENTS are in the ring */
@@ -152,7 +154,10 @@ enum box_status box_ci_destroy(struct box *b, unsigned gpu, int gi, int ci);
 /* The CI profile `id` of a GI; false if it has none. */
 bool box_ci_profile(struct box *b, unsigned gpu, int gi, unsigned id, struct ci_profile *ret);
 
-/* MIG devices are the CIs in order of GI id then CI id, without holes. */
+/* MIG devices are the CIs in order of GI id then CI id, without holes; or, after box_keep_indices,
+ * each where it is until it is destroyed, and new ones at the lowest index that is free. NVML
+ * promises no more than NOT_FOUND at an index without a device. */
+void box_keep_indices(struct box *b, unsigned gpu, bool keep);
 unsigned box_mig_index(struct box *b, unsigned gpu, int gi, int ci);
 bool box_mig_at(struct box *b, unsigned gpu, unsigned index, int *ret_gi, int *ret_ci);
 unsigned box_mig_max(const struct box *b, unsigned gpu);

@@ -97,6 +97,32 @@ static struct machine_ci *insert_ci(struct machine_gi *instance)
     return &instance->cis[id];
 }
 
+/* The device that was given this index; see box_keep_indices. */
+static bool kept_at(const struct box *b, unsigned gpu, unsigned index, int *ret_gi, int *ret_ci)
+{
+    const struct machine_gpu *g = &b->m.gpus[gpu];
+    for (unsigned i = 0; i < g->gi_n; i++) {
+        for (unsigned c = 0; c < g->gis[i].ci_n; c++) {
+            *ret_gi = g->gis[i].id;
+            *ret_ci = g->gis[i].cis[c].id;
+            if (b->ci_index[gpu][*ret_gi][*ret_ci] == index)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The lowest index that no device has, for one that is new. */
+static void give_index(struct box *b, unsigned gpu, int gi, int ci)
+{
+    int other_gi, other_ci;
+    unsigned index = 0;
+    b->ci_index[gpu][gi][ci] = UINT8_MAX;
+    while (kept_at(b, gpu, index, &other_gi, &other_ci))
+        index++;
+    b->ci_index[gpu][gi][ci] = (uint8_t)index;
+}
+
 enum box_status box_ci_create(struct box *b, unsigned gpu, int gi, unsigned id, int start,
                               unsigned size, int *ret_ci)
 {
@@ -123,6 +149,7 @@ enum box_status box_ci_create(struct box *b, unsigned gpu, int gi, unsigned id, 
     ci->sms = p.sms;
     box_mig_uuid(b->m.gpus[gpu].uuid, instance->id, ci->id, ci->uuid);
     b->ci_serial[gpu][gi][ci->id] = ++b->serial;
+    give_index(b, gpu, gi, ci->id);
     box_note(b, BOX_EVENT_CONFIG, gpu, 0);
     *ret_ci = ci->id;
     return BOX_OK;
@@ -165,9 +192,23 @@ enum box_status box_ci_destroy(struct box *b, unsigned gpu, int gi, int id)
     return BOX_OK;
 }
 
+void box_keep_indices(struct box *b, unsigned gpu, bool keep)
+{
+    int gi, ci;
+    if (b->holes[gpu] == keep)
+        return;
+    b->holes[gpu] = false;
+    for (unsigned i = 0; box_mig_at(b, gpu, i, &gi, &ci); i++)
+        b->ci_index[gpu][gi][ci] = (uint8_t)i;
+    b->holes[gpu] = keep;
+    box_note(b, BOX_EVENT_CONFIG, gpu, 0);
+}
+
 bool box_mig_at(struct box *b, unsigned gpu, unsigned index, int *ret_gi, int *ret_ci)
 {
     const struct machine_gpu *g = &b->m.gpus[gpu];
+    if (b->holes[gpu])
+        return kept_at(b, gpu, index, ret_gi, ret_ci);
     for (unsigned i = 0; i < g->gi_n; i++) {
         if (index < g->gis[i].ci_n) {
             *ret_gi = g->gis[i].id;
@@ -183,6 +224,8 @@ unsigned box_mig_index(struct box *b, unsigned gpu, int gi, int ci)
 {
     int at_gi = BOX_ANY, at_ci = BOX_ANY;
     unsigned index = 0;
+    if (b->holes[gpu])
+        return b->ci_index[gpu][gi][ci];
     while (box_mig_at(b, gpu, index, &at_gi, &at_ci) && (at_gi != gi || at_ci != ci))
         index++;
     return index;

@@ -12,8 +12,9 @@ bool box_find(struct box *b, const char *uuid, unsigned *ret_gpu, int *ret_gi, i
         *ret_gi = *ret_ci = BOX_ANY;
         if (strcmp(b->m.gpus[gpu].uuid, uuid) == 0)
             return true;
-        for (unsigned i = 0; box_mig_at(b, gpu, i, ret_gi, ret_ci); i++)
-            if (strcmp(box_ci(b, gpu, *ret_gi, *ret_ci)->uuid, uuid) == 0)
+        for (unsigned i = 0; i < box_mig_max(b, gpu); i++)
+            if (box_mig_at(b, gpu, i, ret_gi, ret_ci) &&
+                strcmp(box_ci(b, gpu, *ret_gi, *ret_ci)->uuid, uuid) == 0)
                 return true;
     }
     return false;

@@ -233,6 +233,7 @@ static void judge(struct faults *f, uint32_t rule, const struct fault_call *c, i
     case FAULT_LEAK:
     case FAULT_RELOAD:
     case FAULT_RENUMBER:
+    case FAULT_HOLES:
         strike(v, rule, r, c);
         break;
     case FAULT_EFFECTS:

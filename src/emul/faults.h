@@ -41,6 +41,7 @@ enum fault_effect {
     FAULT_LEAK,     /* the GI is in use by nobody visible, for `lasts` */
     FAULT_RELOAD,   /* all clients are cut off; the driver is back, empty, after `lasts` */
     FAULT_RENUMBER, /* the minor numbers of the GPUs move on by one */
+    FAULT_HOLES,    /* MIG devices of the GPU keep their indices when others go */
     FAULT_EFFECTS,
 };
 

@@ -26,7 +26,7 @@ static unsigned id_of(struct box *b, const char *name)
 
 /* The naive model: who owns each memory slice, and which CIs live where. */
 struct naive {
-    int owner[16];                     /* GI id of a slice, -1 */
+    int owner[16]; /* GI id of a slice, -1 */
     bool ci[BOARD_GIS][BOARD_CIS];
     int users[BOARD_GIS][BOARD_CIS];
     unsigned used[BOARD_GIS], compute[BOARD_GIS], n;
@@ -223,10 +223,12 @@ TEST(placements_as_drivers_chose_them)
         unsigned ids[5];
         int gis[5];
     } logged[] = {
-        {"1xa100-80", {19, 14, 5}, {13, 5, 1}},       {"1xa100-80", {9, 19, 14, 19}, {2, 7, 4, 8}},
+        {"1xa100-80", {19, 14, 5}, {13, 5, 1}},
+        {"1xa100-80", {9, 19, 14, 19}, {2, 7, 4, 8}},
         {"1xh100-sxm", {9, 14, 19, 19}, {2, 3, 9, 10}},
         {"1xa100-40", {19, 19, 14, 9}, {13, 11, 3, -1}},
-        {"1xa100-40", {9, 9}, {2, 1}},                {"1xa30", {5, 14, 14}, {1, 5, 6}},
+        {"1xa100-40", {9, 9}, {2, 1}},
+        {"1xa30", {5, 14, 14}, {1, 5, 6}},
         {"1xa30", {14, 14, 5}, {3, 4, 2}},
     };
     for (size_t i = 0; i < ARRAY_LEN(logged); i++) {
@@ -369,6 +371,32 @@ TEST(uuids_are_positions)
     CHECK(strcmp(a, b) != 0);
     box_mig_uuid("GPU-y", 1, 2, b);
     CHECK(strcmp(a, b) != 0);
+}
+
+TEST(indices_that_are_kept_have_holes)
+{
+    struct box *b = make("1xa100-80", true);
+    int gi[4], ci, at_gi, at_ci;
+    unsigned gpu;
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_INT(box_gi_create(b, 0, 19, BOX_ANY, 1, &gi[i]), ==, BOX_OK);
+        CHECK_INT(box_ci_create(b, 0, gi[i], 0, BOX_ANY, 1, &ci), ==, BOX_OK);
+    }
+    /* Made as 13, 11, 12: in their order 11 is the first. */
+    CHECK_INT(box_mig_index(b, 0, gi[1], 0), ==, 0);
+    box_keep_indices(b, 0, true);
+    CHECK_INT(box_ci_destroy(b, 0, gi[1], 0), ==, BOX_OK);
+    CHECK_INT(box_gi_destroy(b, 0, gi[1]), ==, BOX_OK);
+    CHECK(!box_mig_at(b, 0, 0, &at_gi, &at_ci));
+    CHECK(box_mig_at(b, 0, 1, &at_gi, &at_ci) && at_gi == gi[2]);
+    CHECK(box_mig_at(b, 0, 2, &at_gi, &at_ci) && at_gi == gi[0]);
+    CHECK(box_find(b, box_ci(b, 0, gi[0], 0)->uuid, &gpu, &at_gi, &at_ci) && at_gi == gi[0]);
+    CHECK_INT(box_gi_create(b, 0, 14, BOX_ANY, 2, &gi[3]), ==, BOX_OK);
+    CHECK_INT(box_ci_create(b, 0, gi[3], 1, BOX_ANY, 2, &ci), ==, BOX_OK);
+    CHECK_INT(box_mig_index(b, 0, gi[3], ci), ==, 0);
+    box_keep_indices(b, 0, false);
+    CHECK(box_mig_at(b, 0, 2, &at_gi, &at_ci) && !box_mig_at(b, 0, 3, &at_gi, &at_ci));
+    free(b);
 }
 
 TEST(cap_minors)

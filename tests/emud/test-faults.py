@@ -6,7 +6,7 @@ import time
 from machine import Event, Machine
 from rig import Job, check, has, main, same, test, until
 
-IN_USE, NOT_LOADED, LOST, NO_ROOM, UNKNOWN = 19, 9, 15, 23, 999
+IN_USE, NOT_LOADED, LOST, NO_ROOM, UNKNOWN, NOT_FOUND = 19, 9, 15, 23, 999, 6
 CREATE, GI_DESTROY = "nvmlDeviceCreateGpuInstance", "nvmlGpuInstanceDestroy"
 
 
@@ -208,6 +208,30 @@ def minors_move():
         before = m.nvml(both)
         m.fetta("clock", "advance", "2m")
         same(m.nvml(both), before[::-1])
+
+
+@test
+def mig_indices_with_holes():
+    def devices(n):
+        found = []
+        for i in range(7):
+            status, handle = n.handle("nvmlDeviceGetMigDeviceHandleByIndex", ready(n).gpu(0), i)
+            same(status in (0, NOT_FOUND), True, status)
+            found.append(None if status else [n.number("nvmlDeviceGetGpuInstanceId", handle)[1], n.number("nvmlDeviceGetIndex", handle)[1]])
+        return found
+
+    with Machine(plan=one("gpu: 0", "", "holes: true"), fettad=True) as m:
+        leases = [m.new(profile="1g.10gb", gpu="0") for _ in range(3)]
+        gis = [lease["slices"][0]["gi"] for lease in leases]
+        same(m.nvml(devices), [[gi, i] for i, gi in enumerate(gis)] + [None] * 4)
+        m.end(leases[0]["id"])
+        m.smi("destroy", 0, gis[0])
+        same(m.nvml(devices), [None, [gis[1], 1], [gis[2], 2]] + [None] * 4, "a hole")
+        again = m.new(profile="2g.20gb", gpu="0")["slices"][0]
+        same(m.nvml(devices)[:3], [[again["gi"], 0], [gis[1], 1], [gis[2], 2]], "the lowest free index")
+        same({m.show(lease["id"])["state"] for lease in leases[1:]}, {"active"})
+        m.fetta("fault", "clear")
+        same(m.nvml(devices), [[gi, i] for i, gi in enumerate(sorted([again["gi"], *gis[1:]]))] + [None] * 4, "cleared")
 
 
 @test
