@@ -9,8 +9,8 @@
 
 void lease_copy(struct lease *to, const struct lease *from)
 {
-    memcpy(to, from,
-           offsetof(struct lease, slices) + MIN(MAX(from->slice_n, 1u), REQUEST_SLICES) * sizeof from->slices[0]);
+    unsigned n = MIN(MAX(from->slice_n, 1u), REQUEST_SLICES);
+    memcpy(to, from, offsetof(struct lease, slices) + n * sizeof from->slices[0]);
 }
 
 void lease_clear(struct lease *l)

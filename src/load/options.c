@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 const char options_help[] =
-    "fetta emulate load --model NAME [OPTION...]\n"
+    "usage: fetta emulate load --model NAME [OPTION...]\n"
     "  modelled work on the slice or GPU of a lease: a real process that NVML clients see, "
     "serving\n"
     "  requests with service times that were measured and published\n"
