@@ -1,0 +1,162 @@
+/* `fetta plan`: the fewest GPUs for some work, how to cut them, and why fewer cannot do. Nothing is
+ * asked of fettad: a plan is for machines that may not be there yet. */
+#include "cli/args.h"
+#include "cli/boards.h"
+#include "cli/planned.h"
+
+#include "base/fd.h"
+#include "text/json.h"
+#include "text/yaml.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct plan_options {
+    const char *file, *machine, *layout, *emit;
+    bool example;
+};
+
+static int parse(struct cli *c, int argc, char **argv, struct plan_options *o, const char **ret_to,
+                 struct error *err)
+{
+    struct args a = {0};
+    int first;
+    args_add(&a, (struct args_option){"file", 'f', ARGS_TEXT, &o->file, "FILE",
+                                      "what is to run; - is stdin"});
+    args_add(&a, (struct args_option){"machine", 0, ARGS_TEXT, &o->machine, "MACHINE",
+                                      "where: a name of fetta emulate list, so many of them, or a "
+                                      "file of boards"});
+    args_add(&a, (struct args_option){"layout", 'o', ARGS_TEXT, &o->layout, "FILE",
+                                      "write the layout for fetta apply and mig-parted; - is "
+                                      "stdout"});
+    args_add(&a, (struct args_option){"emit", 0, ARGS_TEXT, &o->emit, "systemd",
+                                      "write one unit per replica into the folder that follows"});
+    args_add(&a, (struct args_option){"example", 0, ARGS_FLAG, &o->example, NULL,
+                                      "print a work file with comments"});
+    args_add_json(&a, c);
+    int r = args_read(&a, c, argc, argv, 0, 1, &first, err);
+    if (r != 0 || o->example)
+        return r;
+    *ret_to = first < argc ? argv[first] : NULL;
+    if (o->emit && strcmp(o->emit, "systemd") != 0)
+        return error_set(err, ERROR_INVALID, "--emit: units are written for systemd, not for '%s'",
+                         o->emit);
+    if ((o->emit != NULL) != (*ret_to != NULL))
+        return error_set(err, ERROR_INVALID, "a folder belongs to --emit: --emit systemd FOLDER");
+    if (!o->file)
+        return error_set(err, ERROR_INVALID,
+                         "which work? -f FILE; fetta plan --example shows what to write in it");
+    if (!o->machine)
+        return error_set(err, ERROR_INVALID,
+                         "on which machine? --machine dgx-a100, 4xdgx-a100, 8xa30; fetta emulate "
+                         "list shows the names");
+    return 0;
+}
+
+static int read_needs(const char *file, struct needs *ret, struct error *err)
+{
+    bool in = strcmp(file, "-") == 0;
+    AUTO_FREE char *text = NULL;
+    size_t size = 0;
+    int r = fd_read_file(in ? "/dev/stdin" : file, JSON_TEXT_MAX, &text, &size, err);
+    return r < 0 ? r : needs_read(text, size, in ? "stdin" : file, ret, err);
+}
+
+static int read_fleet(const char *machine, struct fleet *ret, struct error *err)
+{
+    struct error why;
+    if (!boards_is_file(machine)) {
+        int r = fleet_parse(machine, ret, &why);
+        return r < 0 ? error_set(err, why.code, "--machine: %s", why.text) : 0;
+    }
+    AUTO_FREE struct machine *m = malloc(sizeof *m);
+    memset(ret, 0, sizeof *ret);
+    if (!m)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left for the plan");
+    int r = boards_load(machine, m, err);
+    return r < 0 ? r : fleet_add(ret, m, 1, err);
+}
+
+static int write_layout(const struct planned *p, const char *file, struct error *err)
+{
+    json_t *document = planned_layout(p);
+    AUTO_FREE char *text = document ? yaml_format(document) : NULL;
+    AUTO_FD int fd = -1;
+    json_decref(document);
+    if (!text)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left for the layout");
+    if (strcmp(file, "-") == 0)
+        return fd_write_all(STDOUT_FILENO, text, strlen(text), err);
+    fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return error_errno(err, ERROR_IO, errno, "cannot write %s", file);
+    return fd_write_all(fd, text, strlen(text), err);
+}
+
+/* Tells the plan, unless its layout is what goes to stdout. 0 or an exit status. */
+static int tell(struct cli *c, const struct planned *p, const struct plan_options *o)
+{
+    if (o->layout && strcmp(o->layout, "-") == 0)
+        return 0;
+    if (c->json) {
+        json_t *value = planned_json(p);
+        int status = value ? cli_print_json(c, value) : 1;
+        json_decref(value);
+        return status;
+    }
+    struct str text = {0};
+    planned_print(p, &c->out, &text);
+    return cli_print(c, &text);
+}
+
+static int write_units(const struct cli *c, const struct planned *p, const char *folder,
+                       struct error *err)
+{
+    AUTO_STR struct str without = {0};
+    unsigned n;
+    int r = planned_units(p, folder, &n, &without, err);
+    if (r < 0)
+        return r;
+    cli_say(c, "%u units are in %s", n, folder);
+    if (without.len)
+        cli_say(c, "no units for %s: they have no command in the work file", without.text);
+    return 0;
+}
+
+int verb_plan(struct cli *c, int argc, char **argv)
+{
+    struct plan_options o = {0};
+    const char *folder = NULL;
+    AUTO_NEEDS struct needs needs = {0};
+    AUTO_FLEET_PLAN struct fleet_plan plan = {0};
+    AUTO_FREE struct fleet *fleet = malloc(sizeof *fleet);
+    struct error err;
+    int status = 0;
+    if (!fleet) {
+        error_set(&err, ERROR_NO_MEMORY, "no memory left for the plan");
+        return cli_fail(c, &err);
+    }
+    int r = parse(c, argc, argv, &o, &folder, &err);
+    if (r > 0)
+        return 0;
+    if (r == 0 && o.example) {
+        struct str text = {0};
+        str_add(&text, needs_example);
+        return cli_print(c, &text);
+    }
+    r = r < 0 ? r : read_fleet(o.machine, fleet, &err);
+    r = r < 0 ? r : read_needs(o.file, &needs, &err);
+    r = r < 0 ? r : fleet_solve(fleet, &needs, &plan, &err);
+    struct planned p = {fleet, &needs, &plan};
+    if (r == 0)
+        status = tell(c, &p, &o);
+    if (r == 0 && o.layout)
+        r = write_layout(&p, o.layout, &err);
+    if (r == 0 && folder)
+        r = write_units(c, &p, folder, &err);
+    return r < 0 ? cli_fail(c, &err) : status;
+}
