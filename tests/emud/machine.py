@@ -4,8 +4,14 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/daemon")
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [TESTS, TESTS + "/daemon"]
+import sanitized  # noqa: E402
 from rig import FETTA, NVML, House, in_child, same  # noqa: E402
+
+# The library is loaded into this very program, so what it was built with must have come first.
+if (more := sanitized.environment(NVML)) and "LD_PRELOAD" not in os.environ:
+    os.execve(sys.executable, [sys.executable, "-B", *sys.argv], {**os.environ, **more})
 
 
 class Machine(House):

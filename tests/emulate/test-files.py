@@ -1,6 +1,5 @@
 """The files of an emulated machine: what programs find in /dev, /proc and /sys, that it follows the
 machine, and that nobody outside sees any of it."""
-import glob
 import os
 import re
 import signal
@@ -9,8 +8,10 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "daemon"))
-from rig import BUILD, FETTA, NOBODY, ROOT, Skip, check, has, main, same, test
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [TESTS, TESTS + "/daemon"]
+import sanitized  # noqa: E402
+from rig import BUILD, FETTA, NOBODY, NVML, ROOT, Skip, check, has, main, same, test
 
 PEERS = os.environ.get("FETTA_PEERS", BUILD + "/peers/root")
 SLURM = """ClusterName=t
@@ -72,10 +73,6 @@ def host():
                 seen[os.path.join(folder, name)] = (st.st_mode, st.st_uid, st.st_rdev)
     with open("/proc/self/mountinfo") as mounts, open("/proc/devices") as devices:
         return seen, mounts.read(), devices.read()
-
-
-def places():
-    return set(glob.glob("/tmp/fetta.??????"))
 
 
 @test
@@ -161,29 +158,31 @@ def a_new_driver_begins_anew():
 def the_host_keeps_what_it_has():
     if not ROOT:
         raise Skip("mounts and device nodes take root")
-    before, there = host(), places()
-    inside("dgx-a100", "fetta run -s 1g.10gb -- true; chmod 0600 /dev/null /dev/nvidia0; rm -f /dev/zero; mknod /dev/mine c 1 3; touch /dev/also")
+    before = host()
+    said = inside("dgx-a100", "echo $FETTA_EMU_SOCKET; fetta run -s 1g.10gb -- true; chmod 0600 /dev/null /dev/nvidia0; rm -f /dev/zero; mknod /dev/mine c 1 3; touch /dev/also")
     after = host()
     for a, b in zip(before, after):
         same(b, a)
-    check(not places() - there, "left behind:", places() - there)
+    place = os.path.dirname(said.split()[0])
+    check(place.startswith("/tmp/fetta.") and not os.path.exists(place), "left behind:", place)
 
 
 @test
 def nothing_stays_when_fetta_is_killed():
     if not ROOT:
         raise Skip("mounts and device nodes take root")
-    before, there = host(), places()
-    with subprocess.Popen([FETTA, "emulate", "a30", "--files", "--", "sh", "-c", "echo ready; sleep 100"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
+    before = host()
+    with subprocess.Popen([FETTA, "emulate", "a30", "--files", "--", "sh", "-c", "echo $FETTA_EMU_SOCKET; sleep 100"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
         ready = p.stdout.readline()
         p.send_signal(signal.SIGKILL)
-    if ready != "ready\n":
+    place = os.path.dirname(ready.strip())
+    if not place:
         raise Skip("this root may not make mounts and device nodes")
     for _ in range(200):
-        if not places() - there:
+        if not os.path.exists(place):
             break
         time.sleep(0.1)
-    same(places() - there, set())
+    check(not os.path.exists(place), "left behind:", place)
     for a, b in zip(before, host()):
         same(b, a)
 
@@ -230,10 +229,11 @@ def slurm_finds_slices():
             with open(f"{folder}/{name}", "w") as f:
                 f.write(text)
         os.symlink(slurmd, folder + "/slurmd")
+        first = " ".join(f"{name}={value}" for name, value in sanitized.environment(NVML).items())
         done = emulate("1xh100-sxm", f"""
             fetta run -s 3g.40gb -- true; fetta run -s 1g.10gb -- true
             export LD_LIBRARY_PATH="$LD_LIBRARY_PATH:{PEERS}/usr/lib/x86_64-linux-gnu:{plugins}"
-            cd {folder}; ./slurmd -G -N localhost -f {folder}/slurm.conf 2>&1""")
+            cd {folder}; {first} ./slurmd -G -N localhost -f {folder}/slurm.conf 2>&1""")
     same(done.returncode, 0, done.stdout)
     for words in ("3g.40gb Count=1 Index=22 .*File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap21,/dev/nvidia-caps/nvidia-cap22 ",
                   "1g.10gb Count=1 Index=67 .*File=/dev/nvidia0,/dev/nvidia-caps/nvidia-cap66,/dev/nvidia-caps/nvidia-cap67 "):

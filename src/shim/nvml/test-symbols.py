@@ -64,6 +64,7 @@ def main():
         needed = re.findall(r"NEEDED.*\[(.*)\]", dynamic)
         say("SONAME" in dynamic and "[libnvidia-ml.so.1]" in dynamic and "VERDEF" not in dynamic,
             f"{branch}: the name of the real one, and no symbol versions", dynamic)
+        needed = [n for n in needed if not re.match(r"lib(asan|ubsan)\.so", n)]
         say(needed == ["libc.so.6"], f"{branch}: needs the C library alone", str(needed))
         wanted = [n for n in ("libnvidia-ml.so", "libnvidia-ml.so.1")
                   if not os.path.exists(os.path.join(os.path.dirname(library), n))]
