@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { OP_SLOT_BITS = 14, OP_COUNT_MASK = 0x3ffff };
+enum { OP_SLOT_BITS = 16, OP_COUNT_MASK = 0xffff };
 
 void advance_remove_seat(struct gpu *g, unsigned i)
 {

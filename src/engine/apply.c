@@ -91,7 +91,7 @@ static void tidy_order(struct world *w)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->order_n; i++) {
-        if (w->order[i].row != STATE_NONE)
+        if (w->row_id[w->order[i].row] == w->order[i].id)
             w->order[n++] = w->order[i];
     }
     w->order_n = n;
@@ -101,25 +101,14 @@ static void order_add(struct world *w, uint32_t id, uint32_t row)
 {
     if (w->order_n > 2 * w->lease_n + 1)
         tidy_order(w);
-    size_t i = w->order_n++;
-    for (; i > 0 && w->order[i - 1].id > id; i--)
-        w->order[i] = w->order[i - 1];
-    w->order[i] = (struct state_id){id, row};
-}
-
-static void order_drop(struct world *w, uint32_t id)
-{
-    size_t low = 0, high = w->order_n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (w->order[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
+    size_t i = w->order_n;
+    while (i > 0 && w->order[i - 1].id > id)
+        i--;
+    if (i == 0 || w->order[i - 1].id != id) {
+        memmove(&w->order[i + 1], &w->order[i], (w->order_n++ - i) * sizeof w->order[0]);
+        i++;
     }
-    while (w->order[low].row == STATE_NONE)
-        low++; /* the same id once more, over before */
-    w->order[low].row = STATE_NONE;
+    w->order[i - 1] = (struct state_id){id, row};
 }
 
 /* The sum of an owner, a new one if need be: there are no more owners than leases. */
@@ -172,11 +161,19 @@ static void uncount(struct world *w, uint32_t row)
 static void count_all(struct world *w)
 {
     for (size_t i = 0; i < w->order_n; i++) {
-        if (w->order[i].row == STATE_NONE)
+        uint32_t row = w->order[i].row;
+        if (w->row_id[row] != w->order[i].id)
             continue;
-        uncount(w, w->order[i].row);
-        count(w, w->order[i].row);
+        uncount(w, row);
+        count(w, row);
     }
+}
+
+/* Changes when a lease is due; most are never, and those need not be looked up. */
+static void set_due(struct world *w, uint32_t row, int64_t before, int64_t due)
+{
+    if (before != TIME_NEVER || due != TIME_NEVER)
+        state_heap_set(&w->heap, row, due);
 }
 
 static void remove_lease(struct world *w, uint32_t id)
@@ -184,16 +181,18 @@ static void remove_lease(struct world *w, uint32_t id)
     uint32_t row = state_row(w, id);
     if (row == STATE_NONE)
         return;
-    if (w->leases[row].state == LEASE_QUEUED)
-        queue_drop(w, &w->leases[row]);
+    const struct lease *l = &w->leases[row];
+    if (l->state == LEASE_QUEUED)
+        queue_drop(w, l);
     uncount(w, row);
-    state_chain_drop(&w->keys, row);
-    state_heap_set(&w->heap, row, TIME_NEVER);
-    order_drop(w, id);
+    if (l->key)
+        state_chain_drop(&w->keys, row);
+    set_due(w, row, state_lease_due(l), TIME_NEVER);
     uint32_t *at = &w->id_head[id & w->id_mask];
     while (*at != row)
         at = &w->id_next[*at];
     *at = w->id_next[row];
+    w->row_id[row] = 0;
     w->lease_n--;
     w->free_rows[w->lease_max - w->lease_n - 1] = row;
 }
@@ -203,34 +202,66 @@ static uint32_t new_row(struct world *w, uint32_t id)
     assert(w->lease_n < w->lease_max);
     uint32_t row = w->free_rows[w->lease_max - w->lease_n - 1];
     w->lease_n++;
+    w->row_id[row] = id;
     order_add(w, id, row);
     w->id_next[row] = w->id_head[id & w->id_mask];
     w->id_head[id & w->id_mask] = row;
     return row;
 }
 
-static void put_lease(struct world *w, const struct lease *l)
+/* Whether both count the same towards a quota. */
+static bool counts_alike(const struct lease *a, const struct lease *b)
 {
-    if (l->state == LEASE_ENDED) {
-        remove_lease(w, l->id);
-        return;
+    if (!owner_equal(a->owner, b->owner) || a->slice_n != b->slice_n ||
+        (a->state == LEASE_QUEUED) != (b->state == LEASE_QUEUED))
+        return false;
+    for (unsigned i = 0; i < a->slice_n; i++) {
+        if (a->slices[i].gpu != b->slices[i].gpu || a->slices[i].profile != b->slices[i].profile)
+            return false;
     }
-    uint32_t row = state_row(w, l->id);
-    if (row == STATE_NONE) {
-        row = new_row(w, l->id);
-    } else {
-        if (w->leases[row].state == LEASE_QUEUED)
-            queue_drop(w, &w->leases[row]);
-        uncount(w, row);
-        state_chain_drop(&w->keys, row);
-    }
+    return true;
+}
+
+static void put_new(struct world *w, const struct lease *l)
+{
+    uint32_t row = new_row(w, l->id);
     lease_copy(&w->leases[row], l);
     if (l->key)
         state_chain_add(&w->keys, row, state_lease_key(l->owner, l->key));
     count(w, row);
     if (l->state == LEASE_QUEUED)
         queue_add(w, l, row);
-    state_heap_set(&w->heap, row, state_lease_due(l));
+    set_due(w, row, TIME_NEVER, state_lease_due(l));
+}
+
+static void put_lease(struct world *w, const struct lease *l)
+{
+    uint32_t row = state_row(w, l->id);
+    if (l->state == LEASE_ENDED) {
+        remove_lease(w, l->id);
+        return;
+    }
+    if (row == STATE_NONE) {
+        put_new(w, l);
+        return;
+    }
+    struct lease *to = &w->leases[row];
+    int64_t before = state_lease_due(to);
+    bool recount = !counts_alike(to, l);
+    if (to->state == LEASE_QUEUED)
+        queue_drop(w, to);
+    if (recount)
+        uncount(w, row);
+    if (to->key)
+        state_chain_drop(&w->keys, row);
+    lease_copy(to, l);
+    if (l->key)
+        state_chain_add(&w->keys, row, state_lease_key(l->owner, l->key));
+    if (recount)
+        count(w, row);
+    if (l->state == LEASE_QUEUED)
+        queue_add(w, l, row);
+    set_due(w, row, before, state_lease_due(l));
 }
 
 /* The ranks of a GPU, which most often are known from another one in the same state. */

@@ -19,49 +19,43 @@ bool state_chain_init(struct state_chain *c, size_t items)
         heads *= 2;
     c->mask = heads - 1;
     c->head = malloc(heads * sizeof *c->head);
-    c->next = malloc((items + 1) * sizeof *c->next);
-    c->prev = malloc((items + 1) * sizeof *c->prev);
-    c->at = malloc((items + 1) * sizeof *c->at);
-    if (!c->head || !c->next || !c->prev || !c->at)
+    c->link = malloc((items + 1) * sizeof *c->link);
+    if (!c->head || !c->link)
         return false;
     for (uint32_t i = 0; i < heads; i++)
         c->head[i] = STATE_NONE;
     for (size_t i = 0; i <= items; i++)
-        c->at[i] = STATE_NONE;
+        c->link[i].at = STATE_NONE;
     return true;
 }
 
 void state_chain_done(struct state_chain *c)
 {
     free(c->head);
-    free(c->next);
-    free(c->prev);
-    free(c->at);
+    free(c->link);
 }
 
 void state_chain_add(struct state_chain *c, uint32_t item, uint64_t key)
 {
-    uint32_t at = (uint32_t)mix(key) & c->mask;
-    c->at[item] = at;
-    c->prev[item] = STATE_NONE;
-    c->next[item] = c->head[at];
-    if (c->head[at] != STATE_NONE)
-        c->prev[c->head[at]] = item;
+    uint32_t at = (uint32_t)mix(key) & c->mask, next = c->head[at];
+    c->link[item] = (struct state_link){.next = next, .prev = STATE_NONE, .at = at};
+    if (next != STATE_NONE)
+        c->link[next].prev = item;
     c->head[at] = item;
 }
 
 void state_chain_drop(struct state_chain *c, uint32_t item)
 {
-    if (c->at[item] == STATE_NONE)
+    struct state_link *link = &c->link[item];
+    if (link->at == STATE_NONE)
         return;
-    uint32_t next = c->next[item], prev = c->prev[item];
-    if (next != STATE_NONE)
-        c->prev[next] = prev;
-    if (prev != STATE_NONE)
-        c->next[prev] = next;
+    if (link->next != STATE_NONE)
+        c->link[link->next].prev = link->prev;
+    if (link->prev != STATE_NONE)
+        c->link[link->prev].next = link->next;
     else
-        c->head[c->at[item]] = next;
-    c->at[item] = STATE_NONE;
+        c->head[link->at] = link->next;
+    link->at = STATE_NONE;
 }
 
 uint32_t state_chain_first(const struct state_chain *c, uint64_t key)

@@ -112,7 +112,8 @@ static void look_at_warm(struct search *s, unsigned board, unsigned row, bool us
     uint64_t key = state_warm_key(w->policy.warm_reuse, board, row, used, s->l->owner, s->l->gid);
     uint64_t size = size_of(s, board, row);
     uint32_t item = state_chain_first(&w->warm, key);
-    for (unsigned n = 0; item != STATE_NONE && n < WARM_LOOKS; n++, item = w->warm.next[item]) {
+    for (unsigned n = 0; item != STATE_NONE && n < WARM_LOOKS;
+         n++, item = w->warm.link[item].next) {
         unsigned slot = item / BOARD_GIS;
         if (better(s, size, VIEW_WARM, slot) && !special(s->d, s->kept, s->picks, s->n, slot))
             look(s, slot);

@@ -13,7 +13,7 @@ enum { STATE_NONE = 0x7fffffff };
 enum { STATE_MEMOS = 4096 };
 
 struct state_id {
-    uint32_t id, row; /* STATE_NONE: the lease is over, the entry goes with the next tidying */
+    uint32_t id, row; /* over, and to be tidied away, if the row is not that lease's any more */
 };
 
 struct state_waiting {
@@ -21,12 +21,17 @@ struct state_waiting {
     int16_t priority;
 };
 
+/* An item of a chain: prev is STATE_NONE for a first one, `at` its head, STATE_NONE when it is in
+ * no chain. */
+struct state_link {
+    uint32_t next, prev, at;
+};
+
 /* Chains of equal hash: heads by hash, links by item. */
 struct state_chain {
-    uint32_t mask;         /* heads - 1 */
-    uint32_t *head;        /* item or STATE_NONE */
-    uint32_t *next, *prev; /* by item; prev is STATE_NONE for a first one */
-    uint32_t *at;          /* by item: its head, STATE_NONE when not in a chain */
+    uint32_t mask;  /* heads - 1 */
+    uint32_t *head; /* item or STATE_NONE */
+    struct state_link *link;
 };
 
 /* A binary heap of items by due time. Items: lease rows first, then GPUs. */
@@ -67,6 +72,7 @@ struct world {
     uint32_t *free_rows;         /* rows without a lease, lease_max - lease_n of them */
     struct state_id *order;      /* order_n (room for twice lease_max), by id */
     struct state_waiting *queue; /* waiting_n, by priority then id */
+    uint32_t *row_id;            /* by row: the lease in it, 0 if there is none */
     uint32_t id_mask;            /* ids have one of so many + 1 heads ... */
     uint32_t *id_head, *id_next; /* ... which lead to rows, and these to further rows */
     struct state_chain keys;     /* lease rows that have a key, by owner and key */

@@ -176,4 +176,28 @@ TEST(a_place_costs_the_same_in_any_fleet)
     world_free(large);
 }
 
+TEST(actions_have_numbers_of_their_own_on_the_last_gpu_of_a_large_fleet)
+{
+    enum { SLOT = 16385 };
+    struct world *w = fleet(SLOT + 1);
+    struct outcome o = {0};
+    struct event e = {.kind = EVENT_ASK};
+    e.ask.lease = (struct lease){.count = 3,
+                                 .gpu = SLOT,
+                                 .start = REQUEST_ANY,
+                                 .for_ns = TIME_MIN,
+                                 .wait_until = TIME_NEVER};
+    memset(e.ask.lease.profile_on, BOARD_NO_PROFILE, sizeof e.ask.lease.profile_on);
+    e.ask.lease.profile_on[0] = (uint8_t)board_profile_by_name(world_board(w, 0), "1g.10gb");
+    CHECK_INT(engine_step(w, &e, &o, NULL), ==, 0);
+    CHECK_INT(o.action_n, ==, 3);
+    for (size_t i = 0; i < o.action_n; i++) {
+        CHECK_INT(o.actions[i].kind, ==, ACTION_CREATE);
+        for (size_t k = 0; k < i; k++)
+            CHECK_INT(o.actions[i].op, !=, o.actions[k].op);
+    }
+    outcome_done(&o);
+    world_free(w);
+}
+
 TAP_MAIN

@@ -30,11 +30,12 @@ static bool init_leases(struct world *w)
     w->queue = calloc(max + 1, sizeof *w->queue);
     w->id_head = malloc(heads * sizeof *w->id_head);
     w->id_next = calloc(max + 1, sizeof *w->id_next);
+    w->row_id = calloc(max + 1, sizeof *w->row_id);
     w->sum = calloc(max + 1, sizeof *w->sum);
     w->free_sums = calloc(max + 1, sizeof *w->free_sums);
     w->parts = calloc(max + 1, sizeof *w->parts);
     if (!w->leases || !w->free_rows || !w->order || !w->queue || !w->id_head || !w->id_next ||
-        !w->sum || !w->free_sums || !w->parts)
+        !w->row_id || !w->sum || !w->free_sums || !w->parts)
         return false;
     for (size_t i = 0; i < max; i++)
         w->free_rows[i] = w->free_sums[i] = (uint32_t)(max - 1 - i);
@@ -80,6 +81,7 @@ struct world *world_free(struct world *w)
     choose_free(w->choose);
     free(w->id_head);
     free(w->id_next);
+    free(w->row_id);
     free(w->sum);
     free(w->free_sums);
     free(w->parts);
@@ -129,7 +131,7 @@ static size_t order_at(const struct world *w, uint32_t id)
 uint32_t state_row(const struct world *w, uint32_t id)
 {
     uint32_t row = w->id_head[id & w->id_mask];
-    while (row != STATE_NONE && w->leases[row].id != id)
+    while (row != STATE_NONE && w->row_id[row] != id)
         row = w->id_next[row];
     return row;
 }
@@ -143,7 +145,7 @@ const struct lease *world_lease(const struct world *w, uint32_t id)
 const struct lease *world_lease_by_key(const struct world *w, struct owner owner, uint32_t key)
 {
     uint32_t row = key ? state_chain_first(&w->keys, state_lease_key(owner, key)) : STATE_NONE;
-    for (; row != STATE_NONE; row = w->keys.next[row]) {
+    for (; row != STATE_NONE; row = w->keys.link[row].next) {
         const struct lease *l = &w->leases[row];
         if (l->key == key && owner_equal(l->owner, owner))
             return l;
@@ -162,7 +164,7 @@ const struct state_sum *state_sum_of(const struct world *w, struct owner owner)
 {
     uint32_t i = state_chain_first(&w->sums, state_owner_key(owner));
     while (i != STATE_NONE && !owner_equal(w->sum[i].owner, owner))
-        i = w->sums.next[i];
+        i = w->sums.link[i].next;
     return i == STATE_NONE ? NULL : &w->sum[i];
 }
 
@@ -179,7 +181,7 @@ uint32_t world_next_id(const struct world *w)
 const struct lease *world_lease_after(const struct world *w, uint32_t id)
 {
     size_t i = order_at(w, id + 1);
-    while (i < w->order_n && w->order[i].row == STATE_NONE)
+    while (i < w->order_n && w->row_id[w->order[i].row] != w->order[i].id)
         i++;
     return i < w->order_n ? &w->leases[w->order[i].row] : NULL;
 }

@@ -1,7 +1,11 @@
-/* A binary heap and a ring; see queue.h. */
+/* A heap and a ring; see queue.h. */
 #include "sim/queue.h"
 
+#include "base/macro.h"
+
 #include <stdlib.h>
+
+enum { CHILDREN = 4 }; /* of a node: half as deep as with two, and they lie side by side */
 
 static bool before(const struct queue_item *a, const struct queue_item *b)
 {
@@ -35,8 +39,8 @@ int queue_add(struct queue *q, struct queue_item item, int64_t instant, struct e
     if (q->n == q->room && !grow(&q->items, &q->room, err))
         return -ERROR_NO_MEMORY;
     size_t i = q->n++;
-    for (; i > 0 && before(&item, &q->items[(i - 1) / 2]); i = (i - 1) / 2)
-        q->items[i] = q->items[(i - 1) / 2];
+    for (; i > 0 && before(&item, &q->items[(i - 1) / CHILDREN]); i = (i - 1) / CHILDREN)
+        q->items[i] = q->items[(i - 1) / CHILDREN];
     q->items[i] = item;
     return 0;
 }
@@ -57,11 +61,13 @@ static struct queue_item take_from_heap(struct queue *q)
     struct queue_item first = q->items[0], last = q->items[--q->n];
     size_t i = 0;
     for (;;) {
-        size_t child = 2 * i + 1;
+        size_t child = CHILDREN * i + 1, end = MIN(child + CHILDREN, q->n);
         if (child >= q->n)
             break;
-        if (child + 1 < q->n && before(&q->items[child + 1], &q->items[child]))
-            child++;
+        for (size_t other = child + 1; other < end; other++) {
+            if (before(&q->items[other], &q->items[child]))
+                child = other;
+        }
         if (!before(&q->items[child], &last))
             break;
         q->items[i] = q->items[child];

@@ -12,9 +12,9 @@ enum queue_kind { QUEUE_APPLIED, QUEUE_JOB_ENDS };
 struct queue_item {
     int64_t at;
     uint64_t serial; /* set by queue_add */
-    enum queue_kind kind;
+    uint32_t op;     /* QUEUE_APPLIED: the action's number; else the lease */
     uint16_t gpu;
-    uint32_t op; /* QUEUE_APPLIED: the action's number; else the lease */
+    uint8_t kind; /* enum queue_kind */
 };
 
 /* A heap, and beside it a ring of what is to happen in the very instant that is: a driver that

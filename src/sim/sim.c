@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRESS_EVERY = 8192, LEASES_MOST = 1 << 17 };
+enum { PROGRESS_EVERY = 8192, LEASES_LEAST = 1 << 17 };
 
 struct run {
     const struct sim_setup *setup;
@@ -282,7 +282,7 @@ int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_
     int rc = check(setup, &gpus, err);
     if (rc < 0)
         return rc;
-    r.world = world_new(gpus, LEASES_MOST);
+    r.world = world_new(gpus, MAX(LEASES_LEAST, 8 * gpus)); /* every GPU full, and some waiting */
     if (!r.world)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a fleet");
     rc = tally_init(&r.tally, setup, err);
