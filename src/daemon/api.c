@@ -205,6 +205,7 @@ static const struct {
 } routes[] = {
     {"GET", "/v1/status", call_status},
     {"GET", "/v1/events", call_events},
+    {"GET", "/v1/history", call_history},
     {"GET", "/v1/leases", call_list},
     {"POST", "/v1/leases", call_ask},
     {"DELETE", "/v1/leases", call_end_by_key},

@@ -60,7 +60,7 @@ int call_gpus(const struct call *c, const char *text, uint64_t *ret_slots, struc
 
 call_handler call_ask, call_list, call_show, call_end, call_end_by_key, call_extend, call_attach,
     call_exit, call_card, call_explain, call_status, call_layout_show, call_layout, call_dynamic,
-    call_drain, call_manage, call_pool, call_reload, call_events;
+    call_drain, call_manage, call_pool, call_reload, call_events, call_history;
 
 /* Reads the body of an ask into an event; fills `asked_for` for people and `hint`. Also for
  * explain. */

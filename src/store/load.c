@@ -312,13 +312,14 @@ static int read_past(struct history *h, struct store_past *p)
     return result;
 }
 
-static int history_open(struct history *h, uint32_t id, const char *owner, size_t limit)
+#define PAST                                                                                       \
+    "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "            \
+    "exit_status, left_behind FROM leases LEFT JOIN lease_text USING (lease) WHERE "
+
+/* Everything but the parameters: ?1 is a lease's id, ?2 the owner, ?3 how many. */
+static int history_open(struct history *h, const char *sql, uint32_t id, const char *owner,
+                        size_t limit)
 {
-    static const char sql[] =
-        "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "
-        "exit_status, left_behind "
-        "FROM leases LEFT JOIN lease_text USING (lease) "
-        "WHERE (?1 = 0 OR lease = ?1) AND (?2 IS NULL OR owner = ?2) ORDER BY lease DESC LIMIT ?3";
     sqlite3 *db = h->base.db;
     h->places = calloc(1, sizeof(*h->places));
     if (!h->places)
@@ -338,22 +339,47 @@ static int history_open(struct history *h, uint32_t id, const char *owner, size_
     return 0;
 }
 
+static int visit_each(struct history *h, int (*visit)(const struct store_past *p, void *arg),
+                      void *arg)
+{
+    int result = 0;
+    while (result == 0) {
+        int step = sqlite3_step(h->ids);
+        if (step != SQLITE_ROW)
+            return step == SQLITE_DONE ? 0 : schema_error(h->base.db, doing, h->base.err);
+        struct store_past p = {0};
+        result = read_past(h, &p);
+        if (result == 0)
+            result = visit(&p, arg);
+        store_past_done(&p);
+    }
+    return result;
+}
+
+int load_history_page(sqlite3 *db, const struct names *names, const struct store_page *page,
+                      const char *owner, int (*visit)(const struct store_past *p, void *arg),
+                      void *arg, struct error *err)
+{
+    static const char sql[] =
+        PAST "lease > ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'ended' "
+             "AND ended_wall BETWEEN ?4 AND ?5 ORDER BY lease LIMIT ?3";
+    struct reader base = {.db = db, .names = names, .err = err};
+    CLEANUP(history_done) struct history h = {.base = base, .row = base, .list = base};
+    int result = history_open(&h, sql, page->after, owner, page->limit);
+    if (result == 0 && (sqlite3_bind_int64(h.ids, 4, page->since) != SQLITE_OK ||
+                        sqlite3_bind_int64(h.ids, 5, page->until) != SQLITE_OK))
+        result = schema_error(db, doing, err);
+    return result ? result : visit_each(&h, visit, arg);
+}
+
 int load_history(sqlite3 *db, const struct names *names, uint32_t id, const char *owner,
                  size_t limit, int (*visit)(const struct store_past *p, void *arg), void *arg,
                  struct error *err)
 {
     struct reader base = {.db = db, .names = names, .err = err};
     CLEANUP(history_done) struct history h = {.base = base, .row = base, .list = base};
-    int result = history_open(&h, id, owner, limit);
-    while (result == 0) {
-        int step = sqlite3_step(h.ids);
-        if (step != SQLITE_ROW)
-            return step == SQLITE_DONE ? 0 : schema_error(db, doing, err);
-        struct store_past p = {0};
-        result = read_past(&h, &p);
-        if (result == 0)
-            result = visit(&p, arg);
-        store_past_done(&p);
-    }
-    return result;
+    static const char sql[] =
+        PAST "(?1 = 0 OR lease = ?1) AND (?2 IS NULL OR owner = ?2) ORDER BY lease DESC LIMIT ?3";
+    int result = history_open(&h, sql, id, owner, limit);
+    return result ? result : visit_each(&h, visit, arg);
 }

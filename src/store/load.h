@@ -13,6 +13,11 @@ int load_names(sqlite3 *db, struct names *names, const char *sql, struct error *
 int load_world(sqlite3 *db, const struct names *names, struct world *w, char ret_boot[64],
                struct error *err);
 
+/* store_history_page over the database; `owner` as the leases' column has it, NULL for all. */
+int load_history_page(sqlite3 *db, const struct names *names, const struct store_page *page,
+                      const char *owner, int (*visit)(const struct store_past *p, void *arg),
+                      void *arg, struct error *err);
+
 /* store_history over the database. */
 int load_history(sqlite3 *db, const struct names *names, uint32_t id, const char *owner,
                  size_t limit, int (*visit)(const struct store_past *p, void *arg), void *arg,

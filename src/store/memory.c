@@ -359,6 +359,27 @@ static int history(struct store *s, uint32_t id, const struct owner *owner, size
     return result;
 }
 
+static int history_page(struct store *s, const struct store_page *page,
+                        int (*visit)(const struct store_past *p, void *arg), void *arg,
+                        struct error *err)
+{
+    struct memory *m = of(s);
+    AUTO_FREE struct past_boards *places = calloc(1, sizeof(*places));
+    int result = places ? 0 : no_memory(err);
+    size_t left = page->limit;
+    for (size_t i = 0; i < m->past_n && left > 0 && result == 0; i++) {
+        const struct past *p = &m->pasts[i];
+        if (!p->written || p->lease.state != LEASE_ENDED || p->lease.id <= page->after)
+            continue;
+        if (p->ended < page->since || p->ended > page->until ||
+            (page->owner && !owner_equal(*page->owner, p->lease.owner)))
+            continue;
+        left--;
+        result = tell(m, p, places, visit, arg, err);
+    }
+    return result;
+}
+
 /* The oldest first, as the database does. */
 static struct past *oldest(struct memory *m, int64_t before_wall)
 {
@@ -415,6 +436,7 @@ static const struct store_ops ops = {
     .commit = commit,
     .rollback = forget,
     .history = history,
+    .history_page = history_page,
     .prune = prune,
 };
 

@@ -21,6 +21,9 @@ struct store_ops {
     int (*history)(struct store *s, uint32_t id, const struct owner *owner, size_t limit,
                    int (*visit)(const struct store_past *p, void *arg), void *arg,
                    struct error *err);
+    int (*history_page)(struct store *s, const struct store_page *page,
+                        int (*visit)(const struct store_past *p, void *arg), void *arg,
+                        struct error *err);
     int (*prune)(struct store *s, int64_t before_wall, size_t max, struct error *err);
 };
 

@@ -282,21 +282,35 @@ static int load(struct store *s, struct world *w, char ret_boot[64], struct erro
     return load_world(of(s)->db, &s->names, w, ret_boot, err);
 }
 
+/* The owner as the leases' column has it; NULL for a name that nobody ever had. */
+static const char *owner_text(struct store *s, const struct owner *owner, char text[24])
+{
+    if (owner->kind == OWNER_NAMED)
+        return store_name(s, owner->id);
+    (void)snprintf(text, 24, "uid:%" PRIu32, owner->id);
+    return text;
+}
+
 static int history(struct store *s, uint32_t id, const struct owner *owner, size_t limit,
                    int (*visit)(const struct store_past *p, void *arg), void *arg,
                    struct error *err)
 {
     char text[24];
-    const char *name = NULL;
-    if (owner && owner->kind == OWNER_NAMED) {
-        name = store_name(s, owner->id);
-        if (!name)
-            return 0; /* nobody of that name ever had a lease */
-    } else if (owner) {
-        (void)snprintf(text, sizeof(text), "uid:%" PRIu32, owner->id);
-        name = text;
-    }
+    const char *name = owner ? owner_text(s, owner, text) : NULL;
+    if (owner && !name)
+        return 0;
     return load_history(of(s)->db, &s->names, id, name, limit, visit, arg, err);
+}
+
+static int history_page(struct store *s, const struct store_page *page,
+                        int (*visit)(const struct store_past *p, void *arg), void *arg,
+                        struct error *err)
+{
+    char text[24];
+    const char *name = page->owner ? owner_text(s, page->owner, text) : NULL;
+    if (page->owner && !name)
+        return 0;
+    return load_history_page(of(s)->db, &s->names, page, name, visit, arg, err);
 }
 
 static int prune(struct store *store, int64_t before_wall, size_t max, struct error *err)
@@ -332,6 +346,7 @@ static const struct store_ops ops = {
     .commit = commit,
     .rollback = rollback,
     .history = history,
+    .history_page = history_page,
     .prune = prune,
 };
 

@@ -183,6 +183,13 @@ int store_history(struct store *s, uint32_t id, const struct owner *owner, size_
     return s->ops->history(s, id, owner, limit, visit, arg, err);
 }
 
+int store_history_page(struct store *s, const struct store_page *page,
+                       int (*visit)(const struct store_past *p, void *arg), void *arg,
+                       struct error *err)
+{
+    return s->ops->history_page(s, page, visit, arg, err);
+}
+
 int store_prune(struct store *s, int64_t before_wall, size_t max, struct error *err)
 {
     int result = store_begin(s, err);

@@ -68,6 +68,21 @@ int store_history(struct store *s, uint32_t id, const struct owner *owner, size_
                   int (*visit)(const struct store_past *p, void *arg), void *arg,
                   struct error *err);
 
+/* Which ended leases a page of history has: those that ended within since..until (wall, ns), asked
+ * for after the lease `after` (0: from the first), of `owner` (NULL: of everybody). */
+struct store_page {
+    const struct owner *owner;
+    uint32_t after;
+    int64_t since, until;
+    size_t limit;
+};
+
+/* Calls `visit` for the leases of a page in order of their ids. What it returns other than 0 ends
+ * the page and is returned. */
+int store_history_page(struct store *s, const struct store_page *page,
+                       int (*visit)(const struct store_past *p, void *arg), void *arg,
+                       struct error *err);
+
 /* Deletes ended leases and audit rows older than `before_wall`, at most `max` rows at a time. */
 int store_prune(struct store *s, int64_t before_wall, size_t max, struct error *err);
 
