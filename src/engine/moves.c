@@ -203,7 +203,7 @@ static int one_more(struct view *v, struct moves *m, bool *ret_found, struct err
             continue;
         int rc = fleet_of(v, board, &f, err);
         if (rc == 0)
-            rc = rescue_find(&f, &want, &p, err);
+            rc = rescue_find(&f, &want, RESCUE_MOVES, &p, err);
         if (rc < 0)
             return rc;
         bool better =

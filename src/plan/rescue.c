@@ -457,7 +457,7 @@ static void try_none(struct search *s, const struct rescue_kind *k)
     }
 }
 
-int rescue_find(const struct rescue_fleet *f, const struct rescue_want *want,
+int rescue_find(const struct rescue_fleet *f, const struct rescue_want *want, unsigned most,
                 struct rescue_plan *ret, struct error *err)
 {
     AUTO_FREE struct search *s = calloc(1, sizeof *s);
@@ -473,7 +473,7 @@ int rescue_find(const struct rescue_fleet *f, const struct rescue_want *want,
         for (unsigned j = 0; j < n; j++)
             s->mask |= 1u << out[j].profile;
     }
-    for (unsigned moves = 0; moves <= RESCUE_MOVES && !ret->found; moves++) {
+    for (unsigned moves = 0; moves <= MIN(most, (unsigned)RESCUE_MOVES) && !ret->found; moves++) {
         if (moves == 1)
             list_fits(s);
         if (moves == 2)

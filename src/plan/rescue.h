@@ -60,8 +60,8 @@ struct rescue_plan {
     uint64_t looked;  /* layouts looked at */
 };
 
-/* The fewest moves, at most RESCUE_MOVES, after which the wanted fits, and among those the ones
- * that stop the fewest compute slices, then those that cost the least room for others. What moves
- * is gone while it moves, so two may change places. ERROR_NO_MEMORY. */
-int rescue_find(const struct rescue_fleet *f, const struct rescue_want *want,
+/* The fewest moves, at most `most` (up to RESCUE_MOVES), after which the wanted fits, and among
+ * those the ones that stop the fewest compute slices, then those that cost the least room for
+ * others. What moves is gone while it moves, so two may change places. ERROR_NO_MEMORY. */
+int rescue_find(const struct rescue_fleet *f, const struct rescue_want *want, unsigned most,
                 struct rescue_plan *ret, struct error *err);

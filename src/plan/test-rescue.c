@@ -194,7 +194,7 @@ static void compare(struct small *f, const struct rescue_want *want, struct tall
     for (unsigned g = 0; g < f->n; g++)
         REQUIRE(rescue_add(&fleet, &f->gpus[g], g, NULL) == 0);
     unsigned moves = try_all(f, want, &compute);
-    REQUIRE(rescue_find(&fleet, want, &plan, NULL) == 0);
+    REQUIRE(rescue_find(&fleet, want, RESCUE_MOVES, &plan, NULL) == 0);
     REQUIRE(repack_holds(&fleet, want, 1, &answer, NULL) == 0);
     CHECK(!plan.cut_short);
     CHECK_INT(plan.found ? plan.n : 3, ==, moves);
@@ -400,6 +400,36 @@ TEST(a_repacking_exists_where_the_closed_form_says_so)
     table_free(t);
 }
 
+/* Hundreds of GPUs of the same kinds are no more work than a few of each. */
+TEST(the_work_does_not_grow_with_the_fleet)
+{
+    const struct board *b = board_find("a100-80");
+    struct rng r = {seed};
+    unsigned moves = 0;
+    for (unsigned turn = 0; turn < 20; turn++) {
+        struct rescue_fleet few = {.board = b}, many = {.board = b};
+        struct rescue_want want = {board_profile_by_name(b, "7g.80gb"), (slices)~0u};
+        struct rescue_plan p, q;
+        for (unsigned kind = 0; kind < 8; kind++) {
+            struct layout l = random_layout(b, &r, false);
+            struct rescue_kind k = kind_of(&l, (1u << l.n) - 1);
+            for (unsigned g = 0; g < RESCUE_SAME; g++)
+                REQUIRE(rescue_add(&few, &k, kind * 1000 + g, NULL) == 0);
+            for (unsigned g = 0; g < 1000; g++)
+                REQUIRE(rescue_add(&many, &k, kind * 1000 + g, NULL) == 0);
+        }
+        REQUIRE(rescue_find(&few, &want, RESCUE_MOVES, &p, NULL) == 0);
+        REQUIRE(rescue_find(&many, &want, RESCUE_MOVES, &q, NULL) == 0);
+        CHECK_INT(p.looked, ==, q.looked);
+        CHECK_INT(p.compute, ==, q.compute);
+        CHECK_INT(p.found ? p.n : 9, ==, q.found ? q.n : 9);
+        moves += p.found && p.n;
+        rescue_done(&few);
+        rescue_done(&many);
+    }
+    CHECK(moves > 0);
+}
+
 TEST(no_gpu_holds_nothing)
 {
     struct rescue_fleet f = {.board = board_find("a30")};
@@ -409,7 +439,7 @@ TEST(no_gpu_holds_nothing)
         struct rescue_want want = {p ? 0 : (unsigned)RESCUE_WHOLE, (slices)~0u};
         REQUIRE(repack_holds(&f, &want, 1, &answer, NULL) == 0);
         CHECK_INT(answer, ==, REPACK_NONE);
-        REQUIRE(rescue_find(&f, &want, &plan, NULL) == 0);
+        REQUIRE(rescue_find(&f, &want, RESCUE_MOVES, &plan, NULL) == 0);
         CHECK(!plan.found);
     }
 }
