@@ -23,7 +23,8 @@ void config_default(struct config *ret)
                    .max_for = TIME_NEVER,
                    .grace = 30 * TIME_S,
                    .idle_keep = TIME_NEVER,
-                   .warm_reuse = WARM_OWNER},
+                   .warm_reuse = WARM_OWNER,
+                   .rule = SCORE_FGD_FILL},
     };
 }
 
@@ -244,10 +245,25 @@ static int settle_default_for(const struct field_at *root, const json_t *tree, s
     return 0;
 }
 
+static int read_placement(const struct field_at *root, const json_t *tree, const char *name,
+                          struct policy *p, struct error *err)
+{
+    struct field_at at = field_key(root, tree, "placement");
+    char known[200] = "";
+    p->rule = score_find(name);
+    if (p->rule != SCORE_N)
+        return 0;
+    for (unsigned i = 0; i < SCORE_N; i++) {
+        size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", score_name(i));
+    }
+    return field_error(&at, err, "no rule is called '%s'; there are %s", name, known);
+}
+
 static int read_tree(const char *path, const struct yaml *y, struct config *c, struct error *err)
 {
     struct field_at root = {.what = path, .marks = &y->marks};
-    const char *socket = NULL, *nvml = NULL, *warm = NULL;
+    const char *socket = NULL, *nvml = NULL, *warm = NULL, *placement = NULL;
     json_t *manage = NULL, *operators = NULL, *quotas = NULL, *pools = NULL;
     int64_t queue_max = 0;
     const struct field fields[] = {
@@ -262,6 +278,7 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
         {"grace", FIELD_DURATION, &c->policy.grace},
         {"idle_keep", FIELD_DURATION, &c->policy.idle_keep, .never = true},
         {"warm_reuse", FIELD_STRING, &warm},
+        {"placement", FIELD_STRING, &placement},
         {"queue_max", FIELD_INT, &queue_max, .min = 1, .max = 100000},
         {"history", FIELD_DURATION, &c->history, .never = true},
         {"quotas", FIELD_OBJECT, &quotas},
@@ -276,6 +293,8 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
     c->policy.queue_max = (uint32_t)queue_max;
     if (warm)
         r = read_warm(&root, y->root, warm, &c->policy.warm_reuse, err);
+    if (r == 0 && placement)
+        r = read_placement(&root, y->root, placement, &c->policy, err);
     if (r == 0)
         r = settle_default_for(&root, y->root, &c->policy, err);
     if (r == 0 && manage)

@@ -462,6 +462,7 @@ json_t *show_status(struct daemon *d, bool hide_owners)
     set_text(o, "driver", d->machine->driver);
     set_text(o, "trouble", driver_trouble(d));
     set(o, "privacy", json_boolean(d->config.privacy));
+    set_text(o, "placement", score_name(world_policy(d->world)->rule));
     set_text(o, "store", d->turn.failed ? "failed" : "ok");
     for (unsigned slot = 0; slot < world_gpu_n(d->world); slot++)
         if (world_gpu(d->world, slot))

@@ -28,6 +28,7 @@ TEST(nothing_said_is_a_configuration)
     CHECK(!config_manages(&c, 0));
     CHECK(c.policy.default_for == TIME_NEVER);
     CHECK_INT(c.policy.grace, ==, 30 * TIME_S);
+    CHECK_INT(c.policy.rule, ==, SCORE_FGD_FILL);
 }
 
 TEST(every_key)
@@ -43,6 +44,7 @@ TEST(every_key)
                         "grace: 10s\n"
                         "idle_keep: 5m\n"
                         "warm_reuse: group\n"
+                        "placement: best-fit\n"
                         "queue_max: 7\n"
                         "history: 30d\n"
                         "quotas:\n"
@@ -59,6 +61,7 @@ TEST(every_key)
     CHECK_INT(c.operator_n, ==, 1);
     CHECK_INT(c.policy.default_for, ==, 2 * TIME_HOUR);
     CHECK_INT(c.policy.warm_reuse, ==, WARM_GROUP);
+    CHECK_INT(c.policy.rule, ==, SCORE_BEST);
     CHECK_INT(c.policy.queue_max, ==, 7);
     uint32_t both[] = {1, 2}; /* daemon and bin, on every Debian */
     CHECK_INT(config_quota(&c, 0, NULL, 0).slices, ==, 9);
@@ -75,6 +78,7 @@ TEST(mistakes_are_named_with_line_and_column)
         {"grace: 30s\nmanaged: all\n", {"line 2", "manage"}},
         {"grace: soon\n", {"line 1", "grace"}},
         {"warm_reuse: friends\n", {"line 1", "owner, group or any"}},
+        {"grace: 1s\nplacement: tightest\n", {"line 2", "no rule is called 'tightest'; there are room"}},
         {"operators: [no-such-group-here]\n", {"no-such-group-here", "operators"}},
         {"quotas: {users: {root: {slices: 0}}}\n", {"slices", "root"}},
         {"pools: {\"0\": round}\n", {"sliced, whole or elastic", "line 1"}},
