@@ -1,9 +1,13 @@
 """Past leases in pages: whose they are, which are on a page, and that a long history stays cheap."""
+import csv
+import io
+import json
 import os
 import sqlite3
+import subprocess
 import time
 
-from rig import NOBODY, ROOT, House, Skip, check, has, main, same, test
+from rig import FETTA, NOBODY, ROOT, House, Skip, check, has, main, same, test
 
 
 def pages(h, query="", limit=1000, uid=None):
@@ -69,6 +73,49 @@ def history_is_private():
         has(text, "operators")
         same([x["id"] for x in pages(h, f"&uid={os.getuid()}")], [one])
         same(pages(h, f"&uid={NOBODY}"), [])
+
+
+def fetta(h, *words):
+    return subprocess.run([FETTA, "history", *words], env={**h.env, "FETTA_SOCKET": h.socket}, capture_output=True)
+
+
+@test
+def the_verb():
+    odd = 'say "a, b"; echo x,y'
+    with House("1xa100-80") as h:
+        has(fetta(h).stdout.decode(), "no lease ended")
+        same(len(list(csv.reader(io.StringIO(fetta(h, "--csv").stdout.decode())))), 1, "a head alone")
+        same(fetta(h, "--json").stdout, b"")
+        ids = [h.new(profile="1g.10gb", command=odd)["id"] for _ in range(3)]
+        for one in ids:
+            h.end(one)
+        got = fetta(h, "--csv")
+        same((got.returncode, got.stderr), (0, b""))
+        rows = list(csv.DictReader(io.StringIO(got.stdout.decode(), newline="")))
+        same([int(r["id"]) for r in rows], ids)
+        for r in rows:
+            same((r["command"], r["asked_for"], r["ended"], r["exit_status"]), (odd, "1g.10gb", "released", ""))
+            check(float(r["waited_s"]) >= 0 and float(r["ran_s"]) >= 0, r)
+        lines = fetta(h, "--json", "--user", str(os.getuid())).stdout.decode().splitlines()
+        same([json.loads(x)["id"] for x in lines], ids)
+        has(fetta(h, "--since", "1d").stdout.decode(), "1g.10gb", odd)
+        same(fetta(h, "--csv", "--until", "1d").stdout.count(b"\n"), 1, "nothing ended before yesterday")
+        for bad in (["--since", "soon"], ["--csv", "--json"], ["--user", "no such user"], ["--since", "2026-13-01"]):
+            check(fetta(h, *bad).returncode != 0, bad)
+
+
+@test
+def a_day_begins_at_local_midnight():
+    with House("1xa100-80") as h:
+        one = h.new(profile="1g.10gb")["id"]
+        ended = h.end(one)["ended"]
+        for zone in ("UTC", "XXX-14", "XXX+11"):
+            os.environ["TZ"] = zone
+            time.tzset()
+            h.env["TZ"] = zone
+            today, before, after = (time.strftime("%Y-%m-%d", time.localtime(ended + d * 86400)) for d in (0, -1, 1))
+            same(fetta(h, "--csv", "--since", today, "--until", after).stdout.count(b"\n"), 2, zone)
+            same(fetta(h, "--csv", "--since", before, "--until", today).stdout.count(b"\n"), 1, zone)
 
 
 def resident(pid):
