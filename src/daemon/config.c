@@ -250,6 +250,8 @@ static int read_placement(const struct field_at *root, const json_t *tree, const
 {
     struct field_at at = field_key(root, tree, "placement");
     char known[200] = "";
+    if (!name)
+        return 0;
     p->rule = score_find(name);
     if (p->rule != SCORE_N)
         return 0;
@@ -293,7 +295,7 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
     c->policy.queue_max = (uint32_t)queue_max;
     if (warm)
         r = read_warm(&root, y->root, warm, &c->policy.warm_reuse, err);
-    if (r == 0 && placement)
+    if (r == 0)
         r = read_placement(&root, y->root, placement, &c->policy, err);
     if (r == 0)
         r = settle_default_for(&root, y->root, &c->policy, err);

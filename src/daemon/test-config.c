@@ -78,7 +78,7 @@ TEST(mistakes_are_named_with_line_and_column)
         {"grace: 30s\nmanaged: all\n", {"line 2", "manage"}},
         {"grace: soon\n", {"line 1", "grace"}},
         {"warm_reuse: friends\n", {"line 1", "owner, group or any"}},
-        {"grace: 1s\nplacement: tightest\n", {"line 2", "no rule is called 'tightest'; there are room"}},
+        {"grace: 1s\nplacement: tight\n", {"line 2", "no rule is called 'tight'; there are room"}},
         {"operators: [no-such-group-here]\n", {"no-such-group-here", "operators"}},
         {"quotas: {users: {root: {slices: 0}}}\n", {"slices", "root"}},
         {"pools: {\"0\": round}\n", {"sliced, whole or elastic", "line 1"}},

@@ -242,6 +242,24 @@ def named_owners():
 
 
 @test
+def placement_follows_the_configuration():
+    with House("2xa100-80") as h:
+        same(h.status()["placement"], "fgd-fill")
+        # The GPU that is in use already is filled up, by default; worst-fit takes the other one.
+        first = h.new(profile="1g.10gb")["slices"][0]["gpu"]
+        same(h.new(profile="1g.10gb")["slices"][0]["gpu"], first)
+        h.config("manage: all\nplacement: worst-fit\n")
+        h.ok("POST", "/v1/reload")
+        same(h.status()["placement"], "worst-fit")
+        same(h.new(profile="1g.10gb")["slices"][0]["gpu"], 1 - first)
+        h.config("manage: all\nplacement: tightest\n")
+        same(h.refused("POST", "/v1/reload")[0], "invalid")
+        h.config("manage: all\nplacement: worst-fit\n")
+        h.restart(9)
+        same(h.status()["placement"], "worst-fit")
+
+
+@test
 def privacy():
     if not ROOT:
         raise Skip("needs root, to be two users")
