@@ -36,6 +36,7 @@ gpustat|bookworm|usr/lib/python3/dist-packages/gpustat/core.py|gpustat python3-p
 nvtop|bookworm|usr/bin/nvtop|nvtop libncursesw6 libtinfo6
 lstopo|bookworm|usr/bin/lstopo-no-graphics usr/lib/x86_64-linux-gnu/hwloc/hwloc_nvml.so|hwloc-nox libhwloc15 libhwloc-plugins libhwloc-contrib-plugins libltdl7 libpciaccess0 libxml2 libicu72
 slurm|bookworm|usr/sbin/slurmd-wlm usr/lib/x86_64-linux-gnu/slurm-wlm/gpu_nvml.so usr/sbin/munged|slurmd slurmctld slurm-client slurm-wlm-basic-plugins slurm-wlm-nvml-plugin munge $slurm_libraries
+lp_solve|bookworm|usr/bin/lp_solve|lp-solve libcolamd2 libsuitesparseconfig5
 nvidia-smi-550|trixie|trixie/usr/lib/nvidia/current/nvidia-smi|nvidia-smi
 nvml-550|trixie|trixie/usr/lib/x86_64-linux-gnu/nvidia/current/libnvidia-ml.so.1|libnvidia-ml1
 pynvml-550|trixie|trixie/usr/lib/python3/dist-packages/pynvml.py|python3-pynvml
