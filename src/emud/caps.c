@@ -42,7 +42,7 @@ bool caps_may_configure(int fd)
     socklen_t size = sizeof who;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0 || who.pid <= 0)
         return false;
-    (void)snprintf(path, sizeof path, "/proc/%d/root/dev/nvidia-caps/nvidia-cap1", (int)who.pid);
+    (void)snprintf(path, sizeof path, "/proc/%d/root" "/dev/nvidia-caps/nvidia-cap1", (int)who.pid);
     if (stat(path, &s) < 0 || !S_ISCHR(s.st_mode) || minor(s.st_rdev) != CONFIG_MINOR ||
         !is_dynamic(major(s.st_rdev)))
         return false;
