@@ -171,7 +171,7 @@ static void print_short(const struct planned *p, struct str *out)
     const struct fleet_plan *plan = p->plan;
     str_addf(out, "%" PRIu64 " %s there: ", gpus_there(p), gpus_there(p) == 1 ? "is" : "are");
     if (plan->part <= 0) {
-        str_add(out, "not even a hundredth of each rate fits.\n");
+        str_add(out, "that is not enough for any part of each.\n");
         return;
     }
     for (unsigned i = 0; i < p->needs->n; i++)

@@ -127,6 +127,27 @@ static int write_units(const struct cli *c, const struct planned *p, const char 
     return 0;
 }
 
+/* Tells the plan and writes it down as asked. 0, an exit status, or a negative code. */
+static int carry_out(struct cli *c, const struct planned *p, const struct plan_options *o,
+                     const char *folder, struct error *err)
+{
+    int r = 0, status = tell(c, p, o);
+    if (p->plan->n == 0 && (o->layout || folder))
+        r = error_set(err, ERROR_NEVER, "there is no plan to write down: the GPUs are too few");
+    if (r == 0 && o->layout)
+        r = write_layout(p, o->layout, err);
+    if (r == 0 && folder)
+        r = write_units(c, p, folder, err);
+    return r < 0 ? r : status;
+}
+
+static int print_example(struct cli *c)
+{
+    struct str text = {0};
+    str_add(&text, needs_example);
+    return cli_print(c, &text);
+}
+
 int verb_plan(struct cli *c, int argc, char **argv)
 {
     struct plan_options o = {0};
@@ -135,7 +156,6 @@ int verb_plan(struct cli *c, int argc, char **argv)
     AUTO_FLEET_PLAN struct fleet_plan plan = {0};
     AUTO_FREE struct fleet *fleet = malloc(sizeof *fleet);
     struct error err;
-    int status = 0;
     if (!fleet) {
         error_set(&err, ERROR_NO_MEMORY, "no memory left for the plan");
         return cli_fail(c, &err);
@@ -143,20 +163,12 @@ int verb_plan(struct cli *c, int argc, char **argv)
     int r = parse(c, argc, argv, &o, &folder, &err);
     if (r > 0)
         return 0;
-    if (r == 0 && o.example) {
-        struct str text = {0};
-        str_add(&text, needs_example);
-        return cli_print(c, &text);
-    }
+    if (r == 0 && o.example)
+        return print_example(c);
     r = r < 0 ? r : read_fleet(o.machine, fleet, &err);
     r = r < 0 ? r : read_needs(o.file, &needs, &err);
     r = r < 0 ? r : fleet_solve(fleet, &needs, &plan, &err);
     struct planned p = {fleet, &needs, &plan};
-    if (r == 0)
-        status = tell(c, &p, &o);
-    if (r == 0 && o.layout)
-        r = write_layout(&p, o.layout, &err);
-    if (r == 0 && folder)
-        r = write_units(c, &p, folder, &err);
-    return r < 0 ? cli_fail(c, &err) : status;
+    r = r < 0 ? r : carry_out(c, &p, &o, folder, &err);
+    return r < 0 ? cli_fail(c, &err) : r;
 }

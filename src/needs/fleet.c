@@ -265,6 +265,8 @@ static int pick_group(const struct fleet *f, const struct needs *n, struct fleet
         int rc = use_most(u, f->groups[g].gpus, n, left, &part, all, err);
         if (rc < 0)
             return rc;
+        if (ret->part <= 0) /* what all of it would need is told even if none of it fits */
+            ret->all = *all;
         weight = part * u->n;
         bool better = weight > ret->part * uses[ret->group].n ||
                       (part > 0 && part == 1 && ret->part == 1 && weight >= uses[ret->group].n &&
@@ -320,10 +322,12 @@ static int plan_groups(const struct fleet *f, const struct needs *n, struct flee
         for (unsigned i = 0; i < n->n; i++)
             ret->part = fmin(ret->part, 1 - left[i]);
     }
+    if (ret->n == 0 && f->n == 1) {
+        ret->gpus = pick->all.gpus;
+        ret->bound = pick->all.bound;
+    }
     ret->proved =
         f->n == 1 && (ret->part < 1 ? ret->bound > f->groups[0].gpus : ret->bound == ret->gpus);
-    if (ret->n == 0 && f->n == 1) /* not even a hundredth: tell what all would need */
-        ret->gpus = pick->all.gpus;
     return 0;
 }
 

@@ -211,6 +211,19 @@ TEST(a_fleet_too_small_says_what_part_it_can_do)
     fleet_done(&p);
 }
 
+TEST(a_fleet_too_small_for_anything_says_what_all_needs)
+{
+    struct fleet_plan p;
+    struct error err;
+    REQUIRE(plan("1xa100-80",
+                 "jobs:\n- {name: a, profile: 7g.80gb}\n- {name: b, profile: 7g.80gb}\n", &p,
+                 &err) == 0);
+    CHECK(p.part <= 0);
+    CHECK_INT(p.n, ==, 0);
+    CHECK_INT(p.gpus, ==, 2);
+    fleet_done(&p);
+}
+
 TEST(what_no_slice_serves_is_said_with_what_comes_nearest)
 {
     struct fleet_plan p;

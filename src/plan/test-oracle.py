@@ -52,8 +52,8 @@ def program(mixes, demand, least):
 
 
 def solve(lp, env, text):
-    """The least cost; None if it is not found in five seconds."""
-    done = subprocess.run([lp, "-S3", "-e", "1e-7", "-timeout", "5"], input=text, capture_output=True, text=True,
+    """The least cost; None if it is not found in a second."""
+    done = subprocess.run([lp, "-S3", "-e", "1e-7", "-timeout", "1"], input=text, capture_output=True, text=True,
                           env=env, check=False)
     return next((float(line.split(":")[1]) for line in done.stdout.splitlines()
                  if line.startswith("Value of objective function") and done.returncode == 0), None)
@@ -96,7 +96,7 @@ def main():
     total, failed = 10000 if os.environ.get("FETTA_DEEP") else 300, False
     for number, (board, part) in zip(itertools.count(1), BOARDS.items()):
         wrong, undecided, mixes = compare(sys.argv[1], board, round(total * part), lp, env)
-        bad = bool(wrong) or undecided > total * part / 100
+        bad = bool(wrong) or undecided > max(3, total * part / 100)
         failed = failed or bad
         print(f"{'not ok' if bad else 'ok'} {number} - {board}: {round(total * part)} demands over {mixes} mixes, seed {SEED}; "
               f"{undecided} not decided by lp_solve", flush=True)
