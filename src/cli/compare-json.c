@@ -50,20 +50,20 @@ static json_t *row(const struct compare_all *all, const struct compare_system *s
         (void)json_array_append_new(
             layouts, json_pack("{s:s?, s:i}", "layout", name.text, "gpus", (int)r->mixes[m].gpus));
     }
-    return json_pack("{s:s, s:b, s:s, s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, "
-                     "s:s, s:o, s:o}",
-                     "way", compare_way_name(r->way), "possible", can, "why_not", r->why_not,
-                     "gpus", (int)r->gpus, "fits", can && r->fits, "part_served",
-                     number(can, r->part), "requests_per_s", number(can && served, r->rate),
-                     "utilisation", number(can && r->utilisation >= 0, r->utilisation), "users",
-                     r->users ? json_integer(r->users) : json_null(), "job_mean_end_s",
-                     number(r->jobs.known, r->jobs.mean_end), "jobs_all_end_s",
-                     number(r->jobs.known, r->jobs.makespan), "watts",
-                     number(r->watts > 0, r->watts), "joules_per_request",
-                     number(r->watts > 0 && r->rate > 0, r->rate > 0 ? r->watts / r->rate : 0),
-                     "usd_per_hour", number(r->usd_hour > 0, r->usd_hour), "keeps_apart",
-                     compare_isolates(r->way), "shares", compare_shares(r->way), "layouts", layouts,
-                     "services", services);
+    return json_pack(
+        "{s:s, s:b, s:s, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, "
+        "s:s, s:o, s:o}",
+        "way", compare_way_name(r->way), "possible", can, "why_not", r->why_not, "gpus",
+        (int)r->gpus, "fits", can && r->fits, "apart", r->apart, "part_served",
+        number(can, r->part), "requests_per_s", number(can && served, r->rate), "utilisation",
+        number(can && r->utilisation >= 0, r->utilisation), "users",
+        r->users ? json_integer(r->users) : json_null(), "job_mean_end_s",
+        number(r->jobs.known, r->jobs.mean_end), "jobs_all_end_s",
+        number(r->jobs.known, r->jobs.makespan), "watts", number(r->watts > 0, r->watts),
+        "joules_per_request",
+        number(r->watts > 0 && r->rate > 0, r->rate > 0 ? r->watts / r->rate : 0), "usd_per_hour",
+        number(r->usd_hour > 0, r->usd_hour), "keeps_apart", compare_isolates(r->way), "shares",
+        compare_shares(r->way), "layouts", layouts, "services", services);
 }
 
 static json_t *system_of(const struct compare_all *all, const struct compare_system *s)

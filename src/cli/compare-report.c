@@ -86,7 +86,8 @@ static void row(const struct compare_all *all, const struct compare_system *s,
     cell(out, r->watts > 0 && r->rate > 0, "", r->rate > 0 ? r->watts / r->rate : 0);
     cell(out, r->usd_hour > 0, "2", r->usd_hour);
     str_addf(out, "<td>%s</td><td>%s</td></tr>\n", compare_isolates(r->way),
-             compare_shares(r->way));
+             r->apart ? "sharing takes more GPUs: each service has GPUs of its own here"
+                      : compare_shares(r->way));
 }
 
 static void rows(const struct compare_all *all, const struct compare_system *s, struct str *out)

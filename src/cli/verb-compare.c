@@ -140,9 +140,14 @@ static void show_ways(const struct compare_system *s, const struct table_look *l
     for (unsigned w = 0; w < COMPARE_WAYS; w++) {
         const struct compare_row *r = &s->rows[w];
         table_add(&t, TABLE_PLAIN, compare_way_name(w));
-        table_add(&t, TABLE_PLAIN, r->why_not[0] ? "cannot:" : compare_isolates(w));
+        table_add(&t, TABLE_PLAIN,
+                  r->why_not[0] ? "cannot:"
+                  : r->apart    ? "sharing takes more GPUs:"
+                                : compare_isolates(w));
         table_add(&t, r->why_not[0] ? TABLE_YELLOW : TABLE_PLAIN,
-                  r->why_not[0] ? r->why_not : compare_shares(w));
+                  r->why_not[0] ? r->why_not
+                  : r->apart    ? "each service has GPUs of its own here, as whole GPUs"
+                                : compare_shares(w));
     }
     table_print(&t, look, out);
 }

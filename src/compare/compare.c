@@ -75,8 +75,11 @@ struct run {
 
 static void cannot(struct compare_row *row, const struct need *n, const char *where)
 {
-    (void)snprintf(row->why_not, sizeof row->why_not, "%s is not served in %g ms on %s", n->name,
-                   n->target_ms, where);
+    if (n->job)
+        (void)snprintf(row->why_not, sizeof row->why_not, "%s does not fit %s", n->name, where);
+    else
+        (void)snprintf(row->why_not, sizeof row->why_not, "%s is not served in %g ms on %s",
+                       n->name, n->target_ms, where);
 }
 
 /* Runs one replica of each kind by itself, and fills what requests take. */
@@ -138,7 +141,7 @@ static int whole(struct run *r, struct compare_row *row)
     return 0;
 }
 
-/* Slices that all work needs if all are of one profile; 0 if that cannot be. */
+/* Slices that all work needs if all are of one profile; UINT64_MAX if that cannot be. */
 static uint64_t slices_of(struct run *r, unsigned profile)
 {
     uint64_t sum = 0;
@@ -146,13 +149,13 @@ static uint64_t slices_of(struct run *r, unsigned profile)
         const struct need *n = &r->n->all[i];
         struct needs_offer o = needs_offer(n, r->s->board, profile);
         if (n->job ? !compare_job_fits(n, r->s->board, profile) : o.rate <= 0)
-            return 0;
+            return UINT64_MAX;
         if (n->job)
             sum += compare_ends(n) ? 0 : n->at_once;
         else
             sum += (uint64_t)ceil(n->rate / o.rate - 1e-9);
     }
-    return MAX(sum, (uint64_t)1);
+    return sum;
 }
 
 static int fixed(struct run *r, struct compare_row *row)
@@ -163,8 +166,9 @@ static int fixed(struct run *r, struct compare_row *row)
     unsigned each = 1;
     for (unsigned p = 0; p < b->profile_n; p++) {
         unsigned room = layout_capacity(b, &none, p);
-        uint64_t many = b->profiles[p].suffix[0] || room == 0 ? 0 : slices_of(r, p);
-        uint64_t gpus = many ? (many + room - 1) / room : UINT64_MAX;
+        bool can = !b->profiles[p].suffix[0] && room > 0;
+        uint64_t many = can ? slices_of(r, p) : UINT64_MAX;
+        uint64_t gpus = many < UINT64_MAX ? (many + room - 1) / room : UINT64_MAX;
         if (gpus < fewest) {
             fewest = gpus;
             row->profile = (uint8_t)p;
@@ -177,7 +181,7 @@ static int fixed(struct run *r, struct compare_row *row)
     }
     row->gpus = (uint32_t)fewest;
     row->users = r->s->gpus * each;
-    row->mix_n = 1;
+    row->mix_n = row->gpus > 0;
     row->mixes[0].gpus = row->gpus;
     row->mixes[0].n[row->profile] = (uint8_t)each;
     for (unsigned i = 0; i < r->n->n; i++) {
@@ -317,7 +321,7 @@ static bool gather(struct run *r, bool mps, unsigned processes, struct together 
         struct compare_place at = {r->s->board, BOARD_NO_PROFILE};
         for (unsigned k = 0; !n->job && k < processes; k++) {
             struct queue_server *s = &t->servers[t->n];
-            unsigned batch = compare_whole(n, r->s->board).batch;
+            unsigned batch = MIN(compare_whole(n, r->s->board).batch, row->batch);
             if (t->n == QUEUE_SERVERS || batch == 0 ||
                 !compare_times(n, at, batch, false, mps, s, &row->services[i].basis))
                 return false;
@@ -329,37 +333,37 @@ static bool gather(struct run *r, bool mps, unsigned processes, struct together 
     return t->n > 0;
 }
 
-/* Tries it on so many GPUs: 1 if all are in time. */
-static int holds(struct run *r, struct together *t, unsigned processes, double gpus,
-                 unsigned requests)
+/* Tries it on so many GPUs: 1 if all are in time. A trial keeps the reserve that the work asks for,
+ * by more requests; how busy the device is would not tell, since who finds it free takes few. */
+static int holds(struct run *r, struct together *t, unsigned processes, double gpus, bool trial)
 {
-    double busy = 0, most = 1;
-    for (unsigned i = 0; i < t->n; i++)
-        t->servers[i].rate = r->n->all[t->need[i]].rate / gpus / processes;
-    int result = queue_run(t->servers, t->n, requests, r->seed, t->seen, r->err);
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct need *n = &r->n->all[t->need[i]];
+        t->servers[i].rate = n->rate / gpus / processes / (trial ? n->most : 1);
+    }
+    int result = queue_run(t->servers, t->n, trial ? TRIAL : SHOWN, r->seed, t->seen, r->err);
     bool good = result == 0;
     for (unsigned i = 0; i < t->n && good; i++) {
         const struct need *n = &r->n->all[t->need[i]];
-        busy += t->seen[i].busy;
-        most = MIN(most, n->most);
         good = !t->seen[i].drowned && t->seen[i].p99 * 1000 <= n->target_ms;
     }
-    return result < 0 ? result : good && busy <= most;
+    return result < 0 ? result : good;
 }
 
-/* The fewest GPUs that hold; 0: none. */
+/* The fewest GPUs that hold, if that is fewer than as many as whole GPUs take; 0: none. */
 static int search(struct run *r, struct together *t, unsigned processes, uint32_t *ret)
 {
-    uint32_t high = 1, low = 0;
+    const struct compare_row *w = &r->s->rows[COMPARE_WHOLE];
+    uint32_t high = 1, low = 0, limit = w->why_not[0] ? GPUS_MOST : w->gpus;
     int result;
-    while ((result = holds(r, t, processes, high, TRIAL)) == 0 && high < GPUS_MOST) {
+    while ((result = holds(r, t, processes, high, true)) == 0 && high < limit) {
         low = high;
-        high *= 2;
+        high = MIN(high * 2, limit);
     }
     *ret = 0;
     while (result > 0 && high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        int now = holds(r, t, processes, middle, TRIAL);
+        int now = holds(r, t, processes, middle, true);
         if (now < 0)
             return now;
         if (now)
@@ -375,7 +379,7 @@ static int search(struct run *r, struct together *t, unsigned processes, uint32_
 static int show_together(struct run *r, struct compare_row *row, struct together *t, bool mps)
 {
     int result =
-        gather(r, mps, row->processes, t, row) ? holds(r, t, row->processes, row->gpus, SHOWN) : 0;
+        gather(r, mps, row->processes, t, row) ? holds(r, t, row->processes, row->gpus, false) : 0;
     for (unsigned i = 0; i < t->n && result >= 0; i++) {
         const struct need *n = &r->n->all[t->need[i]];
         struct compare_service *s = &row->services[t->need[i]];
@@ -401,25 +405,48 @@ static int show_together(struct run *r, struct compare_row *row, struct together
     return MIN(result, 0);
 }
 
-/* How many processes of each service are best, and on how many GPUs. */
+/* How many processes of each service are best, with how many requests at once, and on how many
+ * GPUs: large batches are efficient, but whoever else is there waits for them. */
 static int best_together(struct run *r, struct compare_row *row, struct together *t, bool mps,
                          unsigned services)
 {
+    struct compare_row best = {0};
     int result = 0;
-    for (unsigned k = 1; result == 0 && k <= (mps ? 4 : 1) && k * services <= MPS_CLIENTS; k *= 2) {
+    for (unsigned try = 0; result == 0 && try < 12; try++) {
         uint32_t gpus = 0;
-        if (!gather(r, mps, k, t, row))
-            break;
-        result = search(r, t, k, &gpus);
-        if (gpus && (row->gpus == 0 || gpus < row->gpus)) {
-            row->gpus = gpus;
-            row->processes = k;
+        row->processes = 1u << try % 3;
+        row->batch = 64u >> 2 * (try / 3);
+        if (row->processes * services > (mps ? MPS_CLIENTS : services) ||
+            !gather(r, mps, row->processes, t, row))
+            continue;
+        result = search(r, t, row->processes, &gpus);
+        if (gpus && (best.gpus == 0 || gpus < best.gpus)) {
+            best = *row;
+            best.gpus = gpus;
         }
     }
+    *row = best.gpus ? best : *row;
     if (result == 0 && row->gpus == 0)
         (void)snprintf(row->why_not, sizeof row->why_not,
                        "with all services on each GPU, one of them is never in time");
     return result == 0 && row->gpus ? show_together(r, row, t, mps) : result;
+}
+
+/* Nobody has to share: where each service on GPUs of its own takes fewer, that is the way. */
+static void keep_apart(struct run *r, struct compare_row *row)
+{
+    const struct compare_row *w = &r->s->rows[COMPARE_WHOLE];
+    if (w->why_not[0] || w->gpus == 0 || (row->gpus > 0 && row->gpus <= w->gpus))
+        return;
+    enum compare_way way = row->way;
+    uint32_t users = row->users;
+    *row = *w;
+    row->way = way;
+    row->users = users;
+    row->apart = true;
+    /* sum_up divides again. */
+    row->utilisation = w->utilisation * w->gpus;
+    memset(&row->jobs, 0, sizeof row->jobs);
 }
 
 static int shared(struct run *r, struct compare_row *row, bool mps)
@@ -437,6 +464,8 @@ static int shared(struct run *r, struct compare_row *row, bool mps)
         result = best_together(r, row, t, mps, services);
     row->gpus += (uint32_t)ceil(held - 1e-9);
     row->users = mps ? r->s->gpus * MPS_CLIENTS : 0;
+    if (result == 0)
+        keep_apart(r, row);
     free(t);
     return result;
 }

@@ -55,11 +55,12 @@ struct compare_row {
     double utilisation; /* of the needed GPUs' SMs by services, 0..1; -1: unknown */
     uint32_t users;     /* who can have a share of their own at once; 0: no limit but memory */
     struct compare_jobs jobs;
-    double watts;       /* of all GPUs of the system; 0: unknown */
-    double usd_hour;    /* of the GPUs needed; 0: unknown */
-    unsigned processes; /* MPS: of each service on a GPU */
-    uint8_t profile;    /* STATIC: its only slice */
-    unsigned mix_n;     /* layouts in use, and by how many GPUs */
+    double watts;              /* of all GPUs of the system; 0: unknown */
+    double usd_hour;           /* of the GPUs needed; 0: unknown */
+    unsigned processes, batch; /* MPS, turns: of each service on a GPU, and most at once */
+    bool apart; /* MPS, turns: sharing takes more GPUs than one service on each, so none share */
+    uint8_t profile; /* STATIC: its only slice */
+    unsigned mix_n;  /* layouts in use, and by how many GPUs */
     struct compare_mix {
         uint8_t n[BOARD_PROFILES];
         uint32_t gpus;
