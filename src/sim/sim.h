@@ -24,6 +24,7 @@ struct sim_job {
     uint8_t count;           /* slices, all or none */
     bool whole;              /* whole GPUs; `row` is not looked at */
     uint8_t row[SIM_BOARDS]; /* its profile on each board, BOARD_NO_PROFILE where it has none */
+    float gpc; /* compute slices it has use for, where it gets more than that; 0: all it gets */
 };
 
 struct sim_group {

@@ -11,6 +11,7 @@
 struct tally_job {
     int64_t submit, run, granted;
     float gpc;    /* compute slices asked for */
+    float held;   /* compute slices in use while it runs */
     bool open;    /* not over yet */
     bool counted; /* submitted inside the window */
 };
@@ -107,6 +108,8 @@ void tally_clock(struct tally *t, int64_t now)
 
 static double gpc_of(const struct tally *t, const struct sim_job *j)
 {
+    if (j->gpc > 0)
+        return j->gpc;
     for (unsigned i = 0; i < t->setup->group_n; i++) {
         const struct board *b = t->setup->groups[i].board;
         if (j->whole)
@@ -139,7 +142,8 @@ int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now
     int rc = make_room(t, err);
     if (rc < 0)
         return rc;
-    struct tally_job k = {.submit = now, .run = j->run, .gpc = (float)gpc_of(t, j), .open = true};
+    struct tally_job k = {
+        .submit = now, .run = j->run, .gpc = (float)gpc_of(t, j), .held = j->gpc, .open = true};
     k.counted = now >= t->setup->from && (!t->setup->until || now < t->setup->until);
     t->first = t->first < 0 ? now : t->first;
     t->top = id + 1;
@@ -177,7 +181,9 @@ int64_t tally_grant(struct tally *t, const struct lease *l, int64_t now)
 {
     struct tally_job *j = job_of(t, l->id);
     j->granted = now;
-    t->busy += gpc_held(t, l);
+    if (j->held <= 0)
+        j->held = (float)gpc_held(t, l);
+    t->busy += (double)j->held;
     for (unsigned i = 0; i < l->slice_n; i++)
         t->used += t->leases_on[l->slices[i].gpu]++ == 0;
     if (j->counted) {
@@ -191,7 +197,7 @@ int64_t tally_grant(struct tally *t, const struct lease *l, int64_t now)
 void tally_end(struct tally *t, const struct lease *l, int64_t now)
 {
     struct tally_job *j = job_of(t, l->id);
-    t->busy -= gpc_held(t, l);
+    t->busy -= (double)j->held;
     for (unsigned i = 0; i < l->slice_n; i++)
         t->used -= --t->leases_on[l->slices[i].gpu] == 0;
     t->last_end = now;

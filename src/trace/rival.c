@@ -1,0 +1,146 @@
+/* Policies by name, and jobs as each of them has them; see rival.h. */
+#include "trace/rival.h"
+
+#include "base/macro.h"
+#include "base/str.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "1g.10gb", or "3g": the smallest plain profile with so many compute slices. */
+static unsigned profile_called(const struct board *b, const char *name)
+{
+    unsigned best = board_profile_by_name(b, name);
+    size_t digits = strspn(name, "0123456789");
+    if (best != BOARD_NO_PROFILE || !digits || strcmp(name + digits, "g") != 0)
+        return best;
+    unsigned long compute = strtoul(name, NULL, 10);
+    for (unsigned p = 0; p < b->profile_n; p++) {
+        const struct profile *q = &b->profiles[p];
+        if (!q->suffix[0] && q->compute == compute &&
+            (best == BOARD_NO_PROFILE || q->size < b->profiles[best].size))
+            best = p;
+    }
+    return best;
+}
+
+/* "7x1g.10gb" onto a board. */
+static int add_item(const struct board *b, const char *item, struct layout *l, struct error *err)
+{
+    size_t digits = strspn(item, "0123456789");
+    unsigned long count = 1;
+    const char *name = item;
+    if (digits && item[digits] == 'x') {
+        count = strtoul(item, NULL, 10);
+        name += digits + 1;
+    }
+    unsigned p = profile_called(b, name);
+    if (p == BOARD_NO_PROFILE || count < 1 || count > BOARD_GIS)
+        return error_set(err, ERROR_INVALID,
+                         "static layout: '%s' is nothing that %s can be cut into", item, b->name);
+    while (count--) {
+        int start = layout_choose(b, l, p);
+        if (start < 0)
+            return error_set(err, ERROR_INVALID,
+                             "static layout: %s does not fit beside the others "
+                             "on %s",
+                             item, b->name);
+        layout_add(b, l, (struct placement){(uint8_t)p, (uint8_t)start});
+    }
+    return 0;
+}
+
+static int fix(const char *text, struct sim_setup *setup, struct error *err)
+{
+    for (unsigned i = 0; i < setup->group_n; i++) {
+        char copy[RIVAL_NAME], *rest = copy, *item;
+        (void)str_copy(copy, sizeof copy, text);
+        while ((item = strsep(&rest, "+")) != NULL) {
+            int rc = add_item(setup->groups[i].board, item, &setup->groups[i].fixed, err);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err)
+{
+    *ret = (struct rival){.kind = RIVAL_RULE, .rule = score_find(name)};
+    for (unsigned i = 0; i < setup->group_n; i++)
+        setup->groups[i].fixed = (struct layout){0};
+    if (!str_copy(ret->name, sizeof ret->name, name))
+        return error_set(err, ERROR_INVALID, "no policy has so long a name: %s", name);
+    if (ret->rule != SCORE_N)
+        return 0;
+    ret->rule = SCORE_FGD_FILL;
+    if (strncmp(name, "static:", 7) == 0) {
+        ret->kind = RIVAL_STATIC;
+        return fix(name + 7, setup, err);
+    }
+    ret->kind = strcmp(name, "fetta") == 0 ? RIVAL_VOTED : RIVAL_WHOLE;
+    if (ret->kind == RIVAL_VOTED || strcmp(name, "whole-gpu") == 0)
+        return 0;
+    AUTO_STR struct str known = {0};
+    for (enum score_rule r = 0; r < SCORE_N; r++)
+        str_addf(&known, "%s, ", score_name(r));
+    return error_set(err, ERROR_INVALID,
+                     "no policy is called '%s'; there are fetta, %sstatic:LAYOUT "
+                     "and whole-gpu",
+                     name, known.text ? known.text : "");
+}
+
+/* The smallest instance of a layout that has at least what a profile has. */
+static unsigned enough(const struct board *b, const struct layout *l, unsigned profile)
+{
+    const struct profile *p = &b->profiles[profile];
+    unsigned best = BOARD_NO_PROFILE;
+    for (unsigned i = 0; i < l->n; i++) {
+        const struct profile *q = &b->profiles[l->at[i].profile];
+        if (q->compute < p->compute || q->mib < p->mib || q->size < p->size)
+            continue;
+        if (best == BOARD_NO_PROFILE || q->compute < b->profiles[best].compute ||
+            (q->compute == b->profiles[best].compute && q->size < b->profiles[best].size))
+            best = l->at[i].profile;
+    }
+    return best;
+}
+
+static float asked(const struct sim_setup *s, const struct sim_job *j)
+{
+    for (unsigned i = 0; i < s->group_n; i++)
+        if (j->row[i] < s->groups[i].board->profile_n)
+            return (float)(j->count * s->groups[i].board->profiles[j->row[i]].compute);
+    return 0;
+}
+
+int rival_next(void *arg, struct sim_job *ret, struct error *err)
+{
+    struct rival_source *s = arg;
+    if (s->most && s->n == s->most)
+        return 0;
+    int rc = s->from.next(s->from.arg, ret, err);
+    if (rc <= 0)
+        return rc;
+    s->n++;
+    if (ret->whole)
+        return 1;
+    if (s->rival->kind == RIVAL_WHOLE || s->rival->kind == RIVAL_STATIC)
+        ret->gpc = asked(s->setup, ret);
+    if (s->rival->kind == RIVAL_WHOLE) {
+        ret->whole = ret->gpc > 0; /* what no board has fits on no whole GPU either */
+        return 1;
+    }
+    for (unsigned i = 0; i < s->setup->group_n && s->rival->kind == RIVAL_STATIC; i++)
+        if (ret->row[i] != BOARD_NO_PROFILE)
+            ret->row[i] =
+                (uint8_t)enough(s->setup->groups[i].board, &s->setup->groups[i].fixed, ret->row[i]);
+    return 1;
+}
+
+bool rival_better(const struct sim_result *a, const struct sim_result *b)
+{
+    double more = a->gpc_granted - b->gpc_granted, noise = 1e-9 * fmax(a->gpc_asked, 1);
+    return more > noise || (fabs(more) <= noise && a->wait_mean < b->wait_mean);
+}

@@ -1,0 +1,34 @@
+/* What `fetta simulate` puts beside each other: rules of placement, layouts that are fixed, whole
+ * GPUs, and a portfolio of the rules that is voted on jobs which are not judged. */
+#pragma once
+
+#include "sim/sim.h"
+
+enum rival_kind { RIVAL_VOTED, RIVAL_RULE, RIVAL_STATIC, RIVAL_WHOLE };
+
+enum { RIVAL_NAME = 64 };
+
+struct rival {
+    char name[RIVAL_NAME];
+    enum rival_kind kind;
+    enum score_rule rule; /* of RIVAL_RULE, and of RIVAL_VOTED once rival_vote has set it */
+};
+
+/* Reads "fetta", a rule's name (plan/score.h), "static:7x1g.10gb", "static:3g+2g+1g+1g" or
+ * "whole-gpu", and sets up the groups of *setup for it. ERROR_INVALID, with the policies known, or
+ * what does not fit on which board. */
+int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err);
+
+/* Jobs of `from` as a policy has them: with fixed layouts, the smallest slice there that is enough;
+ * with whole GPUs, one for each slice. What they asked for is what is counted. */
+struct rival_source {
+    struct sim_source from;
+    const struct rival *rival;
+    const struct sim_setup *setup;
+    uint64_t most, n; /* jobs to give, 0: all; and given so far */
+};
+int rival_next(void *arg, struct sim_job *ret, struct error *err);
+
+/* Whether result `a` is better than `b`: more compute slices x time granted, and where that is
+ * equal, a shorter mean wait. */
+bool rival_better(const struct sim_result *a, const struct sim_result *b);
