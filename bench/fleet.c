@@ -4,7 +4,7 @@
  *
  * A fleet begins at its load: run times are exponential, so jobs that run already are like jobs
  * that begin now. Processor time is measured, per thousand jobs. */
-#include "sim/queue.h"
+#include "sim/agenda.h"
 #include "sim/sim.h"
 
 #include "base/macro.h"
@@ -123,7 +123,7 @@ static double engine(unsigned gpus, unsigned batches)
 struct naive {
     struct layout *gpus;
     unsigned n, from[BOARD_PROFILES];
-    struct queue ends;
+    struct agenda ends;
 };
 
 static bool place(struct naive *f, const struct stream *s, const struct sim_job *j, int64_t now)
@@ -138,8 +138,8 @@ static bool place(struct naive *f, const struct stream *s, const struct sim_job 
             f->from[row] = i;
         struct placement p = {(uint8_t)row, (uint8_t)__builtin_ctz(starts)};
         layout_add(s->board, &f->gpus[i], p);
-        struct queue_item end = {.at = now + j->run, .gpu = (uint16_t)i, .op = p.start};
-        must(queue_add(&f->ends, end, now, &err) == 0, "out of memory");
+        struct agenda_item end = {.at = now + j->run, .gpu = (uint16_t)i, .op = p.start};
+        must(agenda_add(&f->ends, end, now, &err) == 0, "out of memory");
         return true;
     }
     return false;
@@ -156,15 +156,15 @@ static double naive(unsigned gpus, unsigned batches)
     while (next_job(&s, &job, NULL)) {
         if (s.n > s.first)
             memset(f.from, 0, sizeof f.from);
-        while (queue_next(&f.ends) <= job.submit) {
-            struct queue_item end = queue_take(&f.ends);
+        while (agenda_next(&f.ends) <= job.submit) {
+            struct agenda_item end = agenda_take(&f.ends);
             layout_remove(s.board, &f.gpus[end.gpu], end.op);
         }
         granted += place(&f, &s, &job, job.submit);
     }
     (void)snprintf(name, sizeof name, "naive-%u", gpus);
     clock_print(name, s.took, s.took_n);
-    queue_done(&f.ends);
+    agenda_done(&f.ends);
     free(f.gpus);
     free(s.took);
     return (double)granted / (double)s.n;

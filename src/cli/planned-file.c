@@ -66,7 +66,7 @@ static json_t *slice_json(const struct planned *p, const struct fleet_use *u, un
                               (int)u->plan.replicas[i][profile]);
     if (!slice || n->job)
         return slice;
-    double p99 = 1000 * queue_p99(o->ms / 1000, o->batch * o->processes, share);
+    double p99 = 1000 * late_p99(o->ms / 1000, o->batch * o->processes, share);
     json_t *more =
         json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:s, s:s}", "batch", (int)o->batch, "processes",
                   (int)o->processes, "batch_ms", o->ms, "rate", share, "rate_most", o->rate,

@@ -89,7 +89,7 @@ static void add_row(const struct planned *p, const struct fleet_use *u, unsigned
         table_addf(t, "%u", o->batch);
     table_addf(t, "%.1f", share);
     table_addf(t, "%.1f", o->rate);
-    table_addf(t, "%.1f of %g", 1000 * queue_p99(o->ms / 1000, o->batch * o->processes, share),
+    table_addf(t, "%.1f of %g", 1000 * late_p99(o->ms / 1000, o->batch * o->processes, share),
                n->target_ms);
     if (o->basis == WORK_GIVEN)
         table_add(t, TABLE_PLAIN, "own");

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "needs/fleet.h"
-#include "needs/queue.h"
+#include "needs/late.h"
 
 struct planned {
     const struct fleet *fleet;

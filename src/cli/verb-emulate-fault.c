@@ -2,7 +2,7 @@
  * around us, changed and looked at while it runs. */
 #include "cli/args.h"
 #include "cli/emu.h"
-#include "cli/plan.h"
+#include "cli/fault_plan.h"
 
 #include "base/fd.h"
 #include "base/time.h"
@@ -20,7 +20,7 @@ static int send_plan(const char *path, struct error *err)
     AUTO_FD int fd = -1;
     size_t size = 0;
     struct emu_reply reply;
-    int r = plan_read(path, &bytes, &size, err);
+    int r = fault_plan_read(path, &bytes, &size, err);
     if (r == 0)
         r = emu_connect(&fd, err);
     for (size_t at = 0; r == 0 && at < size;) {
@@ -123,7 +123,7 @@ int verb_emulate_fault(struct cli *c, int argc, char **argv)
         return r < 0 ? cli_fail(c, &err) : 0;
     if (example) {
         AUTO_STR struct str out = {0};
-        str_add(&out, plan_example);
+        str_add(&out, fault_plan_example);
         return cli_print(c, &out);
     }
     if (figures)

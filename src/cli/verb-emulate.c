@@ -9,7 +9,7 @@
 #include "cli/helper.h"
 #include "cli/namespace.h"
 #include "cli/place.h"
-#include "cli/plan.h"
+#include "cli/fault_plan.h"
 
 #include "base/fd.h"
 #include "base/time.h"
@@ -235,7 +235,7 @@ static int write_plan(struct emulation *m, struct error *err)
     size_t size = 0;
     if (!m->faults)
         return 0;
-    int r = plan_read(m->faults, &bytes, &size, err);
+    int r = fault_plan_read(m->faults, &bytes, &size, err);
     if (r < 0)
         return r;
     AUTO_FD int fd = open(m->place.plan, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -1,6 +1,6 @@
 /* The same work on the GPUs of a system, shared in each of the ways there are.
  *
- * How many GPUs a way needs is planned by the bound that `fetta plan` uses (needs/queue.h) where a
+ * How many GPUs a way needs is planned by the bound that `fetta plan` uses (needs/late.h) where a
  * slice or GPU is one server's own, and by trying where servers share a device. What requests then
  * take is seen by running arrivals (share/queue.h); jobs run through the daemon's own engine
  * (sim/sim.h), or, where a GPU is shared without slices, by the sums that jobs.c states. Service

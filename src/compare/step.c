@@ -2,7 +2,7 @@
 #include "compare/inside.h"
 
 #include "base/macro.h"
-#include "needs/queue.h"
+#include "needs/late.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ struct needs_offer compare_whole(const struct need *n, const struct board *b)
         if (!compare_times(n, at, batch, false, false, &s, &next.basis))
             break;
         next.ms = s.device[batch] * 1000;
-        next.rate = queue_rate(s.device[batch], batch, n->target_ms / 1000, n->most);
+        next.rate = late_rate(s.device[batch], batch, n->target_ms / 1000, n->most);
         if (next.rate > best.rate)
             best = next;
     }

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Cap minors by NVIDIA's static table: 135 per GPU, 9 per GPU instance, after 3 of general use. */
-enum { CAP_FIRST = 3, CAP_PER_GPU = 135, CAP_PER_GI = 9, CAP_GPUS = 32 };
+enum { CAP_GPUS = 32 }; /* device minors that NVIDIA's table of cap minors knows */
 
 static void cap_minors(struct mig *m, nvmlDevice_t d, struct device_result *ret)
 {
@@ -19,8 +18,8 @@ static void cap_minors(struct mig *m, nvmlDevice_t d, struct device_result *ret)
     if (!m->nvml.nvmlDeviceGetMinorNumber ||
         m->nvml.nvmlDeviceGetMinorNumber(d, &minor) != NVML_SUCCESS || minor >= CAP_GPUS)
         return;
-    ret->gi_minor = CAP_FIRST + CAP_PER_GPU * minor + CAP_PER_GI * ret->gi;
-    ret->ci_minor = ret->gi_minor + 1 + ret->ci;
+    ret->gi_minor = machine_cap_minor(minor, ret->gi, -1);
+    ret->ci_minor = machine_cap_minor(minor, ret->gi, ret->ci);
 }
 
 /* The id of the full-size compute instance: most slices, then most SMs, then the lower enum. */

@@ -313,8 +313,3 @@ enum box_status box_gi_capacity(const struct box *b, unsigned gpu, unsigned id, 
     *ret = n;
     return BOX_OK;
 }
-
-unsigned box_cap_minor(unsigned gpu_minor, unsigned gi, int ci)
-{
-    return machine_cap_minor(gpu_minor, gi, ci);
-}

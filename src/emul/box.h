@@ -188,9 +188,6 @@ unsigned box_branch(const struct box *b);
 unsigned box_processes(const struct box *b, unsigned gpu, int gi, int ci, struct box_process *ret,
                        unsigned room);
 
-/* Minor of the capability node of a GI (ci = BOX_ANY) or CI. */
-unsigned box_cap_minor(unsigned gpu_minor, unsigned gi, int ci);
-
 /* UUID of the MIG device at a place: the same place on the same GPU always gives the same one. A
  * version-5 UUID in form; its bits are FNV-1a of "GPU uuid/gi/ci" under two seeds, mixed, because
  * nobody can check them against NVIDIA's secret inputs anyway. */

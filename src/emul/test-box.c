@@ -399,12 +399,4 @@ TEST(indices_that_are_kept_have_holes)
     free(b);
 }
 
-TEST(cap_minors)
-{
-    CHECK_INT(box_cap_minor(0, 0, BOX_ANY), ==, 3);
-    CHECK_INT(box_cap_minor(0, 1, BOX_ANY), ==, 12);
-    CHECK_INT(box_cap_minor(0, 1, 2), ==, 15);
-    CHECK_INT(box_cap_minor(31, 14, 7), ==, 3 + 135 * 31 + 9 * 14 + 8);
-}
-
 TAP_MAIN

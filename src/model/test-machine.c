@@ -128,4 +128,12 @@ TEST(bad_machines_are_refused_with_a_next_step)
     CHECK_HAS(err.text, "p4d.24xlarge");
 }
 
+TEST(cap_minors)
+{
+    CHECK_INT(machine_cap_minor(0, 0, -1), ==, 3);
+    CHECK_INT(machine_cap_minor(0, 1, -1), ==, 12);
+    CHECK_INT(machine_cap_minor(0, 1, 2), ==, 15);
+    CHECK_INT(machine_cap_minor(31, 14, 7), ==, 3 + 135 * 31 + 9 * 14 + 8);
+}
+
 TAP_MAIN

@@ -6,7 +6,7 @@
 #include "needs/needs.h"
 
 #include "base/macro.h"
-#include "needs/queue.h"
+#include "needs/late.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -54,7 +54,7 @@ static struct needs_offer own_offer(const struct need *n, const struct board *b,
             continue;
         /* So many processes are like one that takes the batches of all in the time of one. */
         double rate =
-            queue_rate(p->ms / 1000, p->batch * p->processes, n->target_ms / 1000, n->most);
+            late_rate(p->ms / 1000, p->batch * p->processes, n->target_ms / 1000, n->most);
         struct needs_offer next = {.rate = fmin(rate, n->most * p->rate),
                                    .batch = p->batch,
                                    .processes = p->processes,
@@ -78,7 +78,7 @@ static struct needs_offer model_offer(const struct need *n, const struct board *
             return best;
         double ms = (double)t.ns / 1e6 * work_cost(&n->work, &at, batch, false, &full).factor;
         struct needs_offer next = {.rate =
-                                       queue_rate(ms / 1000, batch, n->target_ms / 1000, n->most),
+                                       late_rate(ms / 1000, batch, n->target_ms / 1000, n->most),
                                    .batch = batch,
                                    .processes = 1,
                                    .ms = ms,

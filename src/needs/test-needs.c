@@ -3,7 +3,7 @@
 
 #include "base/rng.h"
 #include "needs/points.h"
-#include "needs/queue.h"
+#include "needs/late.h"
 #include "tests/tap.h"
 
 #include <math.h>
@@ -57,7 +57,7 @@ TEST(no_queue_is_later_than_its_bound)
         unsigned batch = 1u << rng_below(&r, 6);
         double time = 0.01 * (1 + rng_below(&r, 20));
         double load = 0.05 + 0.85 * rng_below(&r, 100) / 100.0, rate = load * batch / time;
-        double bound = queue_p99(time, batch, rate);
+        double bound = late_p99(time, batch, rate);
         double seen = played(time, batch, rate, &r, 200000);
         CHECK(seen <= bound * 1.05); /* a sample of a percentile is not the percentile */
         closest = fmax(closest, seen / bound);
@@ -70,13 +70,13 @@ TEST(rate_and_lateness_are_two_sides_of_one)
 {
     for (unsigned batch = 1; batch <= 64; batch *= 2)
         for (double target = 0.021; target < 1; target *= 1.7) {
-            double rate = queue_rate(0.01, batch, target, 1);
+            double rate = late_rate(0.01, batch, target, 1);
             CHECK(rate > 0);
-            CHECK(fabs(queue_p99(0.01, batch, rate) - target) < 1e-6);
+            CHECK(fabs(late_p99(0.01, batch, rate) - target) < 1e-6);
         }
-    CHECK(queue_rate(0.01, 1, 0.009, 1) <= 0);
-    CHECK(queue_rate(0.01, 8, 0.019, 1) <= 0);
-    CHECK(isinf(queue_p99(0.01, 1, 101)));
+    CHECK(late_rate(0.01, 1, 0.009, 1) <= 0);
+    CHECK(late_rate(0.01, 8, 0.019, 1) <= 0);
+    CHECK(isinf(late_p99(0.01, 1, 101)));
 }
 
 TEST(the_example_can_be_read)

@@ -115,22 +115,22 @@ static int32_t cost_of(const struct board *b, enum score_rule rule, slices busy,
     return 0;
 }
 
+/* What a start is chosen by: what ranks GPUs, unless the rule looks at two things. */
 static int32_t choice_of(const struct board *b, enum score_rule rule, slices busy,
                          const struct score_mix *mix)
 {
     switch (rule) {
     case SCORE_ROOM:
-        return -(int32_t)layout_room(b, &(struct layout){.busy = busy});
+        return -cost_of(b, rule, busy, mix);
     case SCORE_BEST_CC:
-    case SCORE_MIN_DCC:
         return -capability(b, busy);
-    case SCORE_MFI:
-        return blocked(b, busy);
-    case SCORE_FGD:
-    case SCORE_FGD_FILL:
-        return useless(b, busy, mix);
     case SCORE_FIRST_HIGH:
         return -(int32_t)busy; /* the highest start gives the largest number */
+    case SCORE_MIN_DCC:
+    case SCORE_MFI:
+    case SCORE_FGD:
+    case SCORE_FGD_FILL:
+        return cost_of(b, rule, busy, mix);
     case SCORE_FIRST_LOW:
     case SCORE_BEST:
     case SCORE_WORST:

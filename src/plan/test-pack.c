@@ -2,29 +2,10 @@
 #include "plan/pack.h"
 
 #include "base/rng.h"
+#include "plan/test-board.h"
 #include "tests/tap.h"
 
 static const uint64_t seed = 42;
-
-struct rig {
-    const struct board *board;
-    struct table *table;
-    struct pack *pack;
-};
-
-static struct rig rig_new(const char *board)
-{
-    struct rig r = {.board = board_find(board)};
-    r.table = table_new(r.board, table_plain(r.board));
-    r.pack = pack_new(r.table);
-    return r;
-}
-
-static void rig_done(struct rig *r)
-{
-    pack_free(r->pack);
-    table_free(r->table);
-}
 
 /* What the mixes of an answer hold must be what was asked for. */
 static void check_mixes(const struct rig *r, const struct pack_demand *d, uint32_t gpus,

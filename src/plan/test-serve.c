@@ -3,31 +3,12 @@
 
 #include "base/rng.h"
 #include "plan/cover.h"
+#include "plan/test-board.h"
 #include "tests/tap.h"
 
 #include <math.h>
 
 static const uint64_t seed = 7;
-
-struct rig {
-    const struct board *board;
-    struct table *table;
-    struct pack *pack;
-};
-
-static struct rig rig_new(const char *board)
-{
-    struct rig r = {.board = board_find(board)};
-    r.table = table_new(r.board, table_plain(r.board));
-    r.pack = pack_new(r.table);
-    return r;
-}
-
-static void rig_done(struct rig *r)
-{
-    pack_free(r->pack);
-    table_free(r->table);
-}
 
 /* A random service: larger slices serve more, mostly; some do not serve in time. */
 static struct serve_service random_service(const struct rig *r, struct rng *rng, double most)

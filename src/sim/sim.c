@@ -3,7 +3,7 @@
 #include "sim/sim.h"
 
 #include "engine/step.h"
-#include "sim/queue.h"
+#include "sim/agenda.h"
 #include "sim/tally.h"
 
 #include "base/macro.h"
@@ -19,7 +19,7 @@ struct run {
     const struct sim_source *source;
     struct world *world;
     struct outcome out;
-    struct queue queue;
+    struct agenda agenda;
     struct tally tally;
     struct sim_result *result;
     uint64_t job_n;      /* asked so far, inside the window or not */
@@ -55,17 +55,17 @@ static int carry_out(struct run *r)
     int rc = 0;
     for (size_t i = 0; i < r->out.action_n && rc == 0; i++) {
         const struct action *a = &r->out.actions[i];
-        struct queue_item item = {.at = r->now, .gpu = a->gpu, .op = a->op};
+        struct agenda_item item = {.at = r->now, .gpu = a->gpu, .op = a->op};
         if (a->kind <= ACTION_SET_MODE) {
             item.at += driver_time(r, a->kind);
             r->result->made += a->kind == ACTION_CREATE;
             r->result->destroyed += a->kind == ACTION_DESTROY;
-            rc = queue_add(&r->queue, item, r->now, r->err);
+            rc = agenda_add(&r->agenda, item, r->now, r->err);
         } else if (a->kind == ACTION_GRANT) {
-            item.kind = QUEUE_JOB_ENDS;
+            item.kind = AGENDA_JOB_ENDS;
             item.op = a->lease;
             item.at += tally_grant(&r->tally, world_lease(r->world, a->lease), r->now);
-            rc = queue_add(&r->queue, item, r->now, r->err);
+            rc = agenda_add(&r->agenda, item, r->now, r->err);
         } else if (a->kind == ACTION_REFUSE) {
             tally_refuse(&r->tally, a->lease);
         }
@@ -131,8 +131,8 @@ static int end_job(struct run *r, uint32_t lease)
 
 static int happen(struct run *r)
 {
-    struct queue_item item = queue_take(&r->queue);
-    if (item.kind == QUEUE_JOB_ENDS)
+    struct agenda_item item = agenda_take(&r->agenda);
+    if (item.kind == AGENDA_JOB_ENDS)
         return end_job(r, item.op);
     struct event e;
     e.kind = EVENT_APPLIED;
@@ -181,7 +181,7 @@ static int build(struct run *r)
         for (unsigned k = 0; k < r->setup->groups[i].gpus && rc == 0; k++)
             rc = add_gpu(r, slot++, i);
     }
-    while (rc == 0 && !queue_empty(&r->queue)) {
+    while (rc == 0 && !agenda_empty(&r->agenda)) {
         r->now = 0; /* layouts are there before the first job, in no time */
         rc = happen(r);
     }
@@ -243,7 +243,7 @@ static int tick(struct run *r)
 static int turn(struct run *r)
 {
     int64_t job_at = r->more ? r->next.submit : INT64_MAX;
-    int64_t item_at = queue_next(&r->queue), due = world_deadline(r->world);
+    int64_t item_at = agenda_next(&r->agenda), due = world_deadline(r->world);
     int64_t at = MIN(job_at, MIN(item_at, due));
     if (at >= TIME_NEVER)
         return 0;
@@ -291,7 +291,7 @@ int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_
     if (rc == 0)
         tally_finish(&r.tally, r.now, ret);
     tally_done(&r.tally);
-    queue_done(&r.queue);
+    agenda_done(&r.agenda);
     outcome_done(&r.out);
     world_free(r.world);
     return rc;

@@ -13,8 +13,8 @@
 /* The most requests per second that a server may get so that at most 1 of 100 takes longer than
  * `target`, when a batch of up to `batch` takes `time`; both in the same unit, > 0, and the answer
  * is per that unit. At most `most` (0..1) of what it can serve; 0: not in time. */
-double queue_rate(double time, unsigned batch, double target, double most);
+double late_rate(double time, unsigned batch, double target, double most);
 
 /* The time that at most 1 of 100 requests takes longer than, at `rate` requests per unit of `time`.
  * Infinite where more come than can be served. */
-double queue_p99(double time, unsigned batch, double rate);
+double late_p99(double time, unsigned batch, double rate);

@@ -1,5 +1,5 @@
-/* Lundberg's exponent solved for either side; see queue.h. */
-#include "needs/queue.h"
+/* Lundberg's exponent solved for either side; see late.h. */
+#include "needs/late.h"
 
 #include <math.h>
 
@@ -12,7 +12,7 @@ static double batches(unsigned batch)
     return batch > 1 ? 2 : 1;
 }
 
-double queue_rate(double time, unsigned batch, double target, double most)
+double late_rate(double time, unsigned batch, double target, double most)
 {
     double each = time / batch, slack = target - batches(batch) * time;
     if (slack <= 0)
@@ -21,7 +21,7 @@ double queue_rate(double time, unsigned batch, double target, double most)
     return fmin(u / expm1(u), most) / each;
 }
 
-double queue_p99(double time, unsigned batch, double rate)
+double late_p99(double time, unsigned batch, double rate)
 {
     double each = time / batch, load = rate * each, low = 0, high = 800;
     if (load >= 1)

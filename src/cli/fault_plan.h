@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* A commented plan that shows every key; what `--example` prints. */
-extern const char plan_example[];
+extern const char fault_plan_example[];
 
 /* Reads the file. -ERROR_INVALID names line and column, what was expected and, for the unknown,
  * what is nearest. The bytes are the caller's to free. */
-int plan_read(const char *path, void **ret_bytes, size_t *ret_size, struct error *err);
+int fault_plan_read(const char *path, void **ret_bytes, size_t *ret_size, struct error *err);

@@ -1,5 +1,5 @@
 /* Reading fault plans by tables of fields. */
-#include "cli/plan.h"
+#include "cli/fault_plan.h"
 
 #include "base/fd.h"
 #include "base/str.h"
@@ -378,7 +378,7 @@ static int read_tree(const char *path, const struct yaml *y, struct fault_plan *
     return r;
 }
 
-int plan_read(const char *path, void **ret_bytes, size_t *ret_size, struct error *err)
+int fault_plan_read(const char *path, void **ret_bytes, size_t *ret_size, struct error *err)
 {
     AUTO_FREE char *text = NULL;
     AUTO_FREE char *bytes = malloc(FAULT_PLAN_MOST);
@@ -402,7 +402,7 @@ int plan_read(const char *path, void **ret_bytes, size_t *ret_size, struct error
     return 0;
 }
 
-const char plan_example[] =
+const char fault_plan_example[] =
     "# A fault plan: what goes wrong on an emulated machine. The same seed gives the same run.\n"
     "seed: 7\n"
     "latency: board          # operations take their time; fetta emulate fault --latency: figures\n"

@@ -1,5 +1,5 @@
-/* A heap and a ring; see queue.h. */
-#include "sim/queue.h"
+/* A heap and a ring; see agenda.h. */
+#include "sim/agenda.h"
 
 #include "base/macro.h"
 
@@ -7,15 +7,15 @@
 
 enum { CHILDREN = 4 }; /* of a node: half as deep as with two, and they lie side by side */
 
-static bool before(const struct queue_item *a, const struct queue_item *b)
+static bool before(const struct agenda_item *a, const struct agenda_item *b)
 {
     return a->at != b->at ? a->at < b->at : a->serial < b->serial;
 }
 
-static bool grow(struct queue_item **items, size_t *room, struct error *err)
+static bool grow(struct agenda_item **items, size_t *room, struct error *err)
 {
     size_t more = *room ? 2 * *room : 1024;
-    struct queue_item *grown = realloc(*items, more * sizeof *grown);
+    struct agenda_item *grown = realloc(*items, more * sizeof *grown);
     if (!grown) {
         (void)error_set(err, ERROR_NO_MEMORY, "no memory for what is still to happen");
         return false;
@@ -25,7 +25,7 @@ static bool grow(struct queue_item **items, size_t *room, struct error *err)
     return true;
 }
 
-int queue_add(struct queue *q, struct queue_item item, int64_t instant, struct error *err)
+int agenda_add(struct agenda *q, struct agenda_item item, int64_t instant, struct error *err)
 {
     item.serial = q->serial++;
     if (item.at <= instant) {
@@ -45,20 +45,20 @@ int queue_add(struct queue *q, struct queue_item item, int64_t instant, struct e
     return 0;
 }
 
-bool queue_empty(const struct queue *q)
+bool agenda_empty(const struct agenda *q)
 {
     return q->n == 0 && q->now_n == 0;
 }
 
-int64_t queue_next(const struct queue *q)
+int64_t agenda_next(const struct agenda *q)
 {
     int64_t now = q->now_n ? q->now[q->now_first].at : INT64_MAX;
     return q->n && q->items[0].at < now ? q->items[0].at : now;
 }
 
-static struct queue_item take_from_heap(struct queue *q)
+static struct agenda_item take_from_heap(struct agenda *q)
 {
-    struct queue_item first = q->items[0], last = q->items[--q->n];
+    struct agenda_item first = q->items[0], last = q->items[--q->n];
     size_t i = 0;
     for (;;) {
         size_t child = CHILDREN * i + 1, end = MIN(child + CHILDREN, q->n);
@@ -78,7 +78,7 @@ static struct queue_item take_from_heap(struct queue *q)
     return first;
 }
 
-struct queue_item queue_take(struct queue *q)
+struct agenda_item agenda_take(struct agenda *q)
 {
     if (q->now_n && (!q->n || before(&q->now[q->now_first], &q->items[0]))) {
         q->now_n--;
@@ -87,9 +87,9 @@ struct queue_item queue_take(struct queue *q)
     return take_from_heap(q);
 }
 
-void queue_done(struct queue *q)
+void agenda_done(struct agenda *q)
 {
     free(q->items);
     free(q->now);
-    *q = (struct queue){0};
+    *q = (struct agenda){0};
 }
