@@ -63,11 +63,14 @@ static int no_gpu(struct daemon *d, struct error *err)
     if (managed > 0)
         return error_set(err, ERROR_DRIVER_LOST, "the GPUs of this machine do not answer: %s",
                          driver_trouble(d)[0] ? driver_trouble(d) : "the driver shows none");
-    if (present > 0)
+    if (present > 0) {
+        AUTO_STR struct str held = {0};
+        show_instances(d, &held);
         return error_set(err, ERROR_NEVER,
                          "none of the %u GPUs of this machine is managed by fetta; an operator "
-                         "types 'fetta manage all', 'fetta status' shows what is on them now",
-                         present);
+                         "types 'fetta manage all'; on them now: %s",
+                         present, held.text ? held.text : "see 'fetta status'");
+    }
     return error_set(err, ERROR_NEVER,
                      "no GPU on this machine (%s); without one, try "
                      "'fetta emulate dgx-a100 -- CMD'",

@@ -1,6 +1,7 @@
 /* The world as JSON, as docs/api.md describes it. */
 #pragma once
 
+#include "base/str.h"
 #include "daemon/daemon.h"
 #include "engine/explain.h"
 
@@ -29,6 +30,10 @@ json_t *show_status(struct daemon *d, bool hide_owners);
 /* Why a request gets no place now, GPU by GPU, and what would help. */
 json_t *show_explanation(struct daemon *d, const struct lease *ask,
                          const struct explanation *x);
+
+/* What instances there are on the GPUs, in words for one line of an error: "1g.10gb x 7, 3g.40gb on
+ * GPU 0; none on 1". */
+void show_instances(struct daemon *d, struct str *ret);
 
 /* What would have to move for a request that does not fit: the "rescue" of an explanation; null
  * where there is room, or without memory. */

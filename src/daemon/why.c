@@ -88,3 +88,54 @@ json_t *show_explanation(struct daemon *d, const struct lease *ask, const struct
     (void)json_object_set_new(o, "gpus", gpus);
     return o;
 }
+
+/* "1g.10gb x 7, 3g.40gb", in the order of the board's profiles; false if the GPU holds none. */
+static bool add_instances(struct daemon *d, const struct gpu *g, struct str *ret)
+{
+    const struct board *b = world_board(d->world, g->board);
+    unsigned count[BOARD_PROFILES] = {0}, unknown = 0;
+    bool any = false;
+    for (unsigned i = 0; i < g->seat_n; i++)
+        if (g->seats[i].profile < b->profile_n)
+            count[g->seats[i].profile]++;
+        else
+            unknown++;
+    for (unsigned p = 0; p < b->profile_n; p++) {
+        char name[BOARD_PROFILE_NAME];
+        if (count[p] == 0)
+            continue;
+        str_addf(ret, "%s%s", any ? ", " : "", board_profile_name(b, &b->profiles[p], name));
+        if (count[p] > 1)
+            str_addf(ret, " x %u", count[p]);
+        any = true;
+    }
+    if (unknown)
+        str_addf(ret, "%s%u unknown", any ? ", " : "", unknown);
+    return any || unknown;
+}
+
+void show_instances(struct daemon *d, struct str *ret)
+{
+    enum { NAMED = 4 }; /* GPUs: an error is one line */
+    unsigned empty = 0, full = 0;
+    for (unsigned i = 0; i < world_gpu_n(d->world); i++) {
+        const struct gpu *g = world_gpu(d->world, i);
+        if (!g || !g->present)
+            continue;
+        AUTO_STR struct str held = {0};
+        if (!add_instances(d, g, &held)) {
+            empty++;
+            continue;
+        }
+        const struct machine_gpu *seen = daemon_gpu(d, i);
+        if (full++ < NAMED)
+            str_addf(ret, "%s%s on GPU %u", full > 1 ? "; " : "", held.text ? held.text : "",
+                     seen ? seen->index : i);
+    }
+    if (full > NAMED)
+        str_addf(ret, "; instances on %u more", full - NAMED);
+    if (full == 0)
+        str_add(ret, "no instance");
+    else if (empty)
+        str_addf(ret, "; none on %u", empty);
+}

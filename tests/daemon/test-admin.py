@@ -55,14 +55,18 @@ def nothing_is_managed_unasked():
         same([g["managed"] for g in h.status()["gpus"]], [False, False])
         code, text = h.refused("POST", "/v1/leases", {"profile": "1g.10gb", "bind": "none", "for": "1h"})
         same(code, "never-fits")
-        has(text, "fetta manage")
-        h.smi("create", 0, 19)
+        has(text, "fetta manage", "on them now: no instance")
+        for profile in (19, 19, 9):
+            h.smi("create", 0, profile)
+        until(lambda: h.gpu(0)["slices"], "the foreign instances")
+        until(lambda: "on them now: 1g.10gb x 2, 3g.40gb on GPU 0; none on 1"
+              in h.refused("POST", "/v1/leases", {"profile": "1g.10gb", "bind": "none", "for": "1h"})[1], "their names in the refusal")
         h.ok("POST", "/v1/manage", {"gpus": "1"})
         same([g["managed"] for g in h.status()["gpus"]], [False, True])
         same(h.new(profile="1g.10gb")["slices"][0]["gpu"], 1)
         h.restart()
         same([g["managed"] for g in h.status()["gpus"]], [False, True], "after a restart")
-        until(lambda: h.gpu(0)["slices"], "the foreign instance")
+        until(lambda: len(h.gpu(0)["slices"]) == 3, "the foreign instances")
 
 
 @test
