@@ -174,7 +174,11 @@ int main(int argc, char **argv)
 {
     static const unsigned fleets[] = {100, 10000, 60000};
     unsigned batches = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 300;
-    must(batches > 0, "usage: bench-fleet [THOUSANDS]");
+    must(batches > 0, "usage: bench-fleet [THOUSANDS [GPUS...]]");
+    for (int i = 2; i < argc; i++)
+        (void)engine((unsigned)strtoul(argv[i], NULL, 10), batches);
+    if (argc > 2)
+        return 0;
     for (unsigned i = 0; i < ARRAY_LEN(fleets); i++) {
         double ours = engine(fleets[i], batches);
         double theirs = naive(fleets[i], fleets[i] > 100 ? MIN(batches, 5) : batches);
