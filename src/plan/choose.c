@@ -1,17 +1,24 @@
-/* Bitmaps of GPUs by rank, each with a summary word per 64 words; see choose.h. */
+/* Bitmaps of GPUs by rank, each a tree of 64 ways; see choose.h. A bit above says that the word
+ * below it is not 0.
+ *
+ * Up to 64 GPUs are a word, which is what a daemon has. More of them are a tree of four levels,
+ * however many they are: looking through it costs the same for 100 as for a million. */
 #include "plan/choose.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANK_WORDS = CHOOSE_RANKS / 64 };
+enum { RANK_WORDS = CHOOSE_RANKS / 64, LEVELS = 4 };
 
 struct choose {
-    size_t gpu_max, words, sums; /* 64-bit words of a bitmap and of its summary */
-    uint8_t *rank;               /* [gpu][row] */
-    uint8_t *board;              /* [gpu] */
+    size_t gpu_max, words; /* 64-bit words of a tree */
+    unsigned levels;
+    size_t level[LEVELS]; /* where its levels begin, the lowest first */
+    uint8_t *rank;        /* [gpu][row] */
+    uint8_t *board;       /* [gpu] */
     uint64_t used[MACHINE_BOARDS][CHOOSE_ROWS][RANK_WORDS]; /* ranks with any GPU */
-    uint64_t *bits; /* [board][row][rank][summary words, then bitmap words] */
+    uint64_t *bits;                                         /* [board][row][rank][words] */
 };
 
 struct choose *choose_new(size_t gpu_max)
@@ -19,13 +26,17 @@ struct choose *choose_new(size_t gpu_max)
     struct choose *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
+    assert(gpu_max <= CHOOSE_GPUS);
     c->gpu_max = gpu_max;
-    c->words = gpu_max / 64 + 1;
-    c->sums = c->words / 64 + 1;
+    c->levels = gpu_max <= 64 ? 1 : LEVELS;
+    for (unsigned i = c->levels; i-- > 0;) {
+        c->level[i] = c->words; /* the top first: what is read first lies together */
+        c->words += (gpu_max >> 6 * (i + 1)) + 1;
+    }
     c->rank = malloc(gpu_max * CHOOSE_ROWS + 1);
     c->board = calloc(gpu_max + 1, 1);
-    c->bits = calloc((size_t)MACHINE_BOARDS * CHOOSE_ROWS * CHOOSE_RANKS * (c->words + c->sums),
-                     sizeof *c->bits);
+    c->bits =
+        calloc((size_t)MACHINE_BOARDS * CHOOSE_ROWS * CHOOSE_RANKS * c->words, sizeof *c->bits);
     if (!c->rank || !c->board || !c->bits)
         return choose_free(c);
     memset(c->rank, CHOOSE_NONE, gpu_max * CHOOSE_ROWS + 1);
@@ -43,85 +54,116 @@ struct choose *choose_free(struct choose *c)
     return NULL;
 }
 
-static uint64_t *bucket(const struct choose *c, unsigned board, unsigned row, unsigned rank)
+static uint64_t *tree(const struct choose *c, unsigned board, unsigned row, unsigned rank)
 {
-    size_t i = ((size_t)board * CHOOSE_ROWS + row) * CHOOSE_RANKS + rank;
-    return c->bits + i * (c->words + c->sums);
+    return c->bits + (((size_t)board * CHOOSE_ROWS + row) * CHOOSE_RANKS + rank) * c->words;
 }
 
 static void add(struct choose *c, unsigned gpu, unsigned board, unsigned row, unsigned rank)
 {
-    uint64_t *sums = bucket(c, board, row, rank), *words = sums + c->sums;
-    words[gpu / 64] |= UINT64_C(1) << gpu % 64;
-    sums[gpu / 4096] |= UINT64_C(1) << gpu / 64 % 64;
+    uint64_t *t = tree(c, board, row, rank);
+    size_t at = gpu;
+    for (unsigned i = 0; i < c->levels; i++, at /= 64) {
+        uint64_t *word = &t[c->level[i] + at / 64], before = *word;
+        *word |= UINT64_C(1) << at % 64;
+        if (before)
+            return;
+    }
     c->used[board][row][rank / 64] |= UINT64_C(1) << rank % 64;
 }
 
 static void drop(struct choose *c, unsigned gpu, unsigned board, unsigned row, unsigned rank)
 {
-    uint64_t *sums = bucket(c, board, row, rank), *words = sums + c->sums;
-    words[gpu / 64] &= ~(UINT64_C(1) << gpu % 64);
-    if (words[gpu / 64])
-        return;
-    sums[gpu / 4096] &= ~(UINT64_C(1) << gpu / 64 % 64);
-    for (size_t i = 0; i < c->sums; i++) {
-        if (sums[i])
+    uint64_t *t = tree(c, board, row, rank);
+    size_t at = gpu;
+    for (unsigned i = 0; i < c->levels; i++, at /= 64) {
+        uint64_t *word = &t[c->level[i] + at / 64];
+        *word &= ~(UINT64_C(1) << at % 64);
+        if (*word)
             return;
     }
     c->used[board][row][rank / 64] &= ~(UINT64_C(1) << rank % 64);
 }
 
-void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ranks[CHOOSE_ROWS])
+static void move(struct choose *c, unsigned gpu, unsigned row, const uint8_t *ranks, unsigned board)
 {
     uint8_t *old = c->rank + (size_t)gpu * CHOOSE_ROWS;
-    unsigned old_board = c->board[gpu];
-    for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
-        if (old[row] == ranks[row] && old_board == board)
-            continue;
-        if (old[row] != CHOOSE_NONE)
-            drop(c, gpu, old_board, row, old[row]);
-        if (ranks[row] != CHOOSE_NONE)
-            add(c, gpu, board, row, ranks[row]);
-        old[row] = ranks[row];
+    if (old[row] != CHOOSE_NONE)
+        drop(c, gpu, c->board[gpu], row, old[row]);
+    if (ranks[row] != CHOOSE_NONE)
+        add(c, gpu, board, row, ranks[row]);
+    old[row] = ranks[row];
+}
+
+void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ranks[CHOOSE_ROWS])
+{
+    const uint8_t *old = c->rank + (size_t)gpu * CHOOSE_ROWS;
+    bool all = c->board[gpu] != board;
+    unsigned row = 0;
+    /* Most rows keep their rank: eight at a time are passed over. */
+    for (; row + 8 <= CHOOSE_ROWS; row += 8) {
+        uint64_t was, is;
+        memcpy(&was, old + row, 8);
+        memcpy(&is, ranks + row, 8);
+        for (unsigned i = row; (was != is || all) && i < row + 8; i++) {
+            if (old[i] != ranks[i] || all)
+                move(c, gpu, i, ranks, board);
+        }
+    }
+    for (; row < CHOOSE_ROWS; row++) {
+        if (old[row] != ranks[row] || all)
+            move(c, gpu, row, ranks, board);
     }
     c->board[gpu] = (uint8_t)board;
 }
 
-/* The first set bit of `words` at or after `from`, or -1. */
-static long first_bit(const uint64_t *words, size_t n, size_t from, uint64_t *looked)
+/* The first GPU of a tree at or after `gpu`, or -1: up until something is to the right, and down
+ * again. Reads as many words as there are levels if it begins at the left. */
+static long first_gpu(const struct choose *c, const uint64_t *t, unsigned gpu, uint64_t *looked)
 {
-    for (size_t i = from / 64; i < n; i++) {
-        uint64_t left = words[i] & (i == from / 64 ? ~UINT64_C(0) << from % 64 : ~UINT64_C(0));
+    unsigned level = gpu ? 0 : c->levels - 1;
+    size_t at = gpu;
+    for (;; level++, at = at / 64 + 1) {
+        if (level == c->levels || at > c->gpu_max >> 6 * level)
+            return -1;
+        uint64_t here = t[c->level[level] + at / 64] & ~UINT64_C(0) << at % 64;
         ++*looked;
-        if (left)
-            return (long)(i * 64 + (size_t)__builtin_ctzll(left));
+        if (here) {
+            at = at / 64 * 64 + (size_t)__builtin_ctzll(here);
+            break;
+        }
     }
-    return -1;
+    for (; level > 0; level--) {
+        uint64_t here = t[c->level[level - 1] + at];
+        ++*looked;
+        at = at * 64 + (size_t)__builtin_ctzll(here);
+    }
+    return (long)at;
 }
 
-/* The first GPU of a bucket at or after `gpu`, or -1. */
-static long first_gpu(const struct choose *c, const uint64_t *sums, unsigned gpu, uint64_t *looked)
+/* The first rank at or after `from` that any GPU has, or -1. */
+static long first_rank(const uint64_t *used, unsigned from, uint64_t *looked)
 {
-    const uint64_t *words = sums + c->sums;
-    uint64_t here = words[gpu / 64] & ~UINT64_C(0) << gpu % 64;
-    ++*looked;
-    if (here)
-        return (long)(gpu / 64 * 64 + (unsigned)__builtin_ctzll(here));
-    long word = first_bit(sums, c->sums, gpu / 64 + 1, looked);
-    return word < 0 ? -1 : word * 64 + __builtin_ctzll(words[word]);
+    for (unsigned i = from / 64; i < RANK_WORDS; i++) {
+        uint64_t left = used[i] & (i == from / 64 ? ~UINT64_C(0) << from % 64 : ~UINT64_C(0));
+        ++*looked;
+        if (left)
+            return (long)(i * 64 + (unsigned)__builtin_ctzll(left));
+    }
+    return -1;
 }
 
 bool choose_next(const struct choose *c, unsigned board, unsigned row, struct choose_at *at,
                  uint64_t *looked)
 {
     while (at->rank < CHOOSE_RANKS) {
-        long rank = first_bit(c->used[board][row], RANK_WORDS, at->rank, looked);
+        long rank = first_rank(c->used[board][row], at->rank, looked);
         if (rank < 0)
             return false;
         unsigned from = rank == (long)at->rank ? at->gpu : 0;
         at->rank = (unsigned)rank;
         long gpu =
-            from < c->gpu_max ? first_gpu(c, bucket(c, board, row, at->rank), from, looked) : -1;
+            from < c->gpu_max ? first_gpu(c, tree(c, board, row, at->rank), from, looked) : -1;
         if (gpu >= 0) {
             at->gpu = (unsigned)gpu;
             return true;

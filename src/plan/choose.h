@@ -1,8 +1,8 @@
 /* Which of many GPUs, without looking at many GPUs.
  *
  * Every GPU has a rank per profile (lower is better; how good is the caller's business), and the
- * GPUs of one rank are a bitmap with a summary above it. So the best GPU is found by a few
- * find-first-set steps, whether there are 8 or 10,000, and ties go to the lowest GPU. */
+ * GPUs of one rank are a bitmap with summaries above it. So the best GPU is found by a few
+ * find-first-set steps, as many for 100 GPUs as for a million, and ties go to the lowest GPU. */
 #pragma once
 
 #include "model/machine.h"
@@ -15,6 +15,7 @@ enum {
     CHOOSE_ROWS = BOARD_PROFILES + 1,
     CHOOSE_RANKS = 192,
     CHOOSE_NONE = 255, /* the rank of a GPU that cannot serve */
+    CHOOSE_GPUS = 1 << 24, /* most GPUs */
 };
 
 struct choose;

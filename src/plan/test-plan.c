@@ -44,40 +44,71 @@ TEST(a_start_leaves_the_most_room_on_every_layout)
     free(score);
 }
 
-enum { GPUS = 300 };
+enum { GPUS = 9000 };
 
-TEST(the_index_finds_what_a_search_finds)
+/* GPUs of two boards, put anywhere and looked for from anywhere. */
+static void compare_with_search(unsigned gpus, unsigned turns)
 {
     struct rng rng = {7};
-    struct choose *c = choose_new(GPUS);
+    struct choose *c = choose_new(gpus);
     uint8_t ranks[GPUS], boards[GPUS];
     memset(ranks, CHOOSE_NONE, sizeof ranks);
     memset(boards, 0, sizeof boards);
-    for (unsigned turn = 0; turn < 20000; turn++) {
-        unsigned gpu = rng_below(&rng, GPUS);
+    for (unsigned turn = 0; turn < turns; turn++) {
+        unsigned gpu = rng_below(&rng, gpus);
         uint8_t rows[CHOOSE_ROWS];
         memset(rows, CHOOSE_NONE, sizeof rows);
         ranks[gpu] = (uint8_t)(rng_below(&rng, 3) ? CHOOSE_NONE : rng_below(&rng, CHOOSE_RANKS));
         boards[gpu] = (uint8_t)rng_below(&rng, 2);
         rows[5] = ranks[gpu];
         choose_put(c, gpu, boards[gpu], rows);
-        struct choose_at from = {rng_below(&rng, CHOOSE_RANKS), rng_below(&rng, GPUS)}, at = from;
+        struct choose_at from = {rng_below(&rng, CHOOSE_RANKS), rng_below(&rng, gpus)}, at = from;
         unsigned board = rng_below(&rng, 2), best = ~0u;
-        for (unsigned i = 0; i < GPUS; i++) {
-            unsigned key = ranks[i] * 1000u + i;
+        for (unsigned i = 0; i < gpus; i++) {
+            unsigned key = ranks[i] * GPUS + i;
             bool in = boards[i] == board && ranks[i] != CHOOSE_NONE;
-            if (in && key >= from.rank * 1000 + from.gpu && key < best)
+            if (in && key >= from.rank * GPUS + from.gpu && key < best)
                 best = key;
         }
         uint64_t looked = 0;
         bool found = choose_next(c, board, 5, &at, &looked);
         CHECK(found == (best != ~0u));
         if (found)
-            CHECK_INT(at.rank * 1000 + at.gpu, ==, best);
+            CHECK_INT(at.rank * GPUS + at.gpu, ==, best);
         at = from;
         CHECK(!choose_next(c, board, 6, &at, &looked));
     }
     choose_free(c);
+}
+
+TEST(the_index_finds_what_a_search_finds)
+{
+    compare_with_search(1, 1000);
+    compare_with_search(64, 10000);
+    compare_with_search(65, 10000);
+    compare_with_search(300, 20000);
+    compare_with_search(GPUS, 5000);
+}
+
+/* Words read for the last GPU there is, behind which nothing else is. */
+static uint64_t words_read(unsigned gpus)
+{
+    struct choose *c = choose_new(gpus);
+    uint8_t rows[CHOOSE_ROWS];
+    uint64_t looked = 0;
+    struct choose_at at = {0, 0};
+    memset(rows, 3, sizeof rows);
+    choose_put(c, gpus - 1, 0, rows);
+    CHECK(choose_next(c, 0, 5, &at, &looked));
+    CHECK_INT(at.gpu, ==, gpus - 1);
+    choose_free(c);
+    return looked;
+}
+
+TEST(a_search_reads_the_same_number_of_words_whatever_the_fleet)
+{
+    CHECK_INT(words_read(100), ==, words_read(10000));
+    CHECK_INT(words_read(100), <=, 5);
 }
 
 TEST(a_layout_that_cannot_stand_is_refused_with_the_place)
