@@ -155,9 +155,12 @@ static int add_gpu(struct run *r, unsigned slot, unsigned group)
     struct event fix = {
         .kind = EVENT_LAYOUT,
         .layout = {.gpu = (uint16_t)slot, .fixed = true, .mig = true, .layout = g->fixed}};
+    struct event keep = {.kind = EVENT_POOL, .pool = {.gpu = (uint16_t)slot, .pool = g->pool}};
     int rc = step(r, &seen);
     if (rc == 0)
         rc = step(r, &manage);
+    if (rc == 0 && g->pool != POOL_ELASTIC)
+        rc = tell(r, &keep);
     if (rc == 0 && g->fixed.n)
         rc = tell(r, &fix);
     return rc;
@@ -170,7 +173,7 @@ static int build(struct run *r)
                            .policy = {.default_for = TIME_NEVER,
                                       .max_for = TIME_NEVER,
                                       .idle_keep = r->setup->idle_keep,
-                                      .warm_reuse = WARM_ANY,
+                                      .warm_reuse = r->setup->warm_by_owner ? WARM_OWNER : WARM_ANY,
                                       .rule = r->setup->rule,
                                       .mix = r->setup->mix}};
     int rc = step(r, &policy);
@@ -282,7 +285,8 @@ int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_
     int rc = check(setup, &gpus, err);
     if (rc < 0)
         return rc;
-    r.world = world_new(gpus, MAX(LEASES_LEAST, 8 * gpus)); /* every GPU full, and some waiting */
+    size_t room = MAX(LEASES_LEAST, 8 * gpus); /* every GPU full, and some waiting */
+    r.world = world_new(gpus, setup->lease_max ? setup->lease_max : room);
     if (!r.world)
         return error_set(err, ERROR_NO_MEMORY, "no memory for a fleet");
     rc = tally_init(&r.tally, setup, err);

@@ -31,6 +31,7 @@ struct sim_group {
     const struct board *board;
     uint32_t gpus;
     struct layout fixed; /* applied to each of them before the first job; empty: dynamic */
+    enum pool pool;      /* what each of them may become; elastic if nothing is said */
 };
 
 struct sim_setup {
@@ -38,12 +39,14 @@ struct sim_setup {
     struct sim_group groups[SIM_BOARDS];
     int64_t create_ns, destroy_ns, mode_ns; /* what the driver takes; 0: no time */
     int64_t idle_keep;      /* instances nobody uses stay so long; TIME_NEVER: until in the way */
+    bool warm_by_owner;     /* idle instances are for their last owner alone, not for anybody */
     enum score_rule rule;   /* how the engine chooses a place */
     struct score_mix mix;   /* ... for which requests */
     bool told_runtime;      /* the engine knows how long jobs run, as by --for */
     uint32_t quota_compute; /* compute slices of one user at a time; 0: no limit */
     int64_t from,
         until; /* the window of the figures; until 0: from the first job to the last end */
+    uint32_t lease_max; /* most that live or wait at a time; 0: enough for any but huge queues */
 };
 
 /* Where jobs come from: fills one and returns 1, returns 0 after the last, or a negative code. */
