@@ -268,33 +268,43 @@ static void put_lease(struct world *w, const struct lease *l)
 static const uint8_t *ranks_of(struct world *w, const struct gpu *g)
 {
     uint64_t key[4], hash = 0;
-    view_key(g, key);
+    view_key(g, w->policy.warm_reuse, key);
     for (unsigned i = 0; i < 4; i++)
         hash = (hash ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
     struct state_memo *m = &w->memos[(hash >> 40) % STATE_MEMOS];
     if (memcmp(m->key, key, sizeof key) != 0) {
         memcpy(m->key, key, sizeof key);
-        view_ranks(g, &w->fits[g->board], m->ranks);
+        view_ranks(g, &w->fits[g->board], w->policy.warm_reuse, m->ranks);
     }
     return m->ranks;
 }
 
-/* `seats`: how many the GPU had at most, before or now. */
-static void index_gpu(struct world *w, unsigned slot, unsigned seats)
+/* Idle instances that are kept for their last holder or his group. `seats`: how many the GPU had at
+ * most, before or now. */
+static void index_warm(struct world *w, unsigned slot, unsigned seats)
 {
     const struct gpu *g = &w->gpus[slot];
-    choose_put(w->choose, slot, g->board, ranks_of(w, g));
-    state_heap_set(&w->heap, (uint32_t)(w->lease_max + slot), state_gpu_due(g, &w->policy));
+    enum warm_reuse rule = w->policy.warm_reuse;
     for (uint32_t i = 0; i < seats; i++) {
         uint32_t item = slot * BOARD_GIS + i;
-        state_chain_drop(&w->warm, item);
-        if (i >= g->seat_n || g->seats[i].state != SEAT_IDLE || !view_usable(g))
-            continue;
         const struct seat *s = &g->seats[i];
-        state_chain_add(&w->warm, item,
-                        state_warm_key(w->policy.warm_reuse, g->board, s->profile, s->used, s->last,
-                                       s->last_gid));
+        state_chain_drop(&w->warm, item);
+        if (i < g->seat_n && s->state == SEAT_IDLE && view_usable(g) && !view_seat_anyones(s, rule))
+            state_chain_add(&w->warm, item,
+                            state_warm_key(rule, g->board, s->profile, s->last, s->last_gid));
     }
+}
+
+/* `before`: when the GPU was due; most are never, and those need not be looked up. */
+static void index_gpu(struct world *w, unsigned slot, unsigned seats, int64_t before)
+{
+    const struct gpu *g = &w->gpus[slot];
+    int64_t due = state_gpu_due(g, &w->policy);
+    choose_put(w->choose, slot, g->board, ranks_of(w, g));
+    if (before != TIME_NEVER || due != TIME_NEVER)
+        state_heap_set(&w->heap, (uint32_t)(w->lease_max + slot), due);
+    if (w->policy.warm_reuse != WARM_ANY)
+        index_warm(w, slot, seats);
 }
 
 static void put_gpu(struct world *w, const struct gpu *g)
@@ -302,11 +312,12 @@ static void put_gpu(struct world *w, const struct gpu *g)
     assert(g->slot < w->gpu_max && g->board < MACHINE_BOARDS);
     struct gpu *to = &w->gpus[g->slot];
     unsigned seats = MAX(to->seat_n, g->seat_n);
+    int64_t before = state_gpu_due(to, &w->policy);
     bool other_board = to->board != g->board;
     world_gpu_copy(to, g);
     w->gpu_known[g->slot] = true;
     w->gpu_n = MAX(w->gpu_n, (size_t)g->slot + 1);
-    index_gpu(w, g->slot, seats);
+    index_gpu(w, g->slot, seats, before);
     if (other_board)
         count_all(w);
 }
@@ -316,8 +327,11 @@ static void index_all(struct world *w)
 {
     memset(w->memos, 0, STATE_MEMOS * sizeof *w->memos);
     for (unsigned slot = 0; slot < w->gpu_n; slot++) {
-        if (w->gpu_known[slot])
-            index_gpu(w, slot, w->gpus[slot].seat_n);
+        if (!w->gpu_known[slot])
+            continue;
+        for (uint32_t i = 0; i < w->gpus[slot].seat_n; i++)
+            state_chain_drop(&w->warm, slot * BOARD_GIS + i);
+        index_gpu(w, slot, w->gpus[slot].seat_n, 0);
     }
     count_all(w);
 }

@@ -162,13 +162,9 @@ uint64_t state_lease_key(struct owner o, uint32_t key)
     return mix(state_owner_key(o)) + key;
 }
 
-uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
-                        struct owner last, uint32_t gid)
+uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, struct owner last,
+                        uint32_t gid)
 {
-    uint64_t who = UINT64_C(3) << 32;
-    if (used && rule == WARM_OWNER)
-        who = state_owner_key(last);
-    if (used && rule == WARM_GROUP)
-        who = UINT64_C(2) << 32 | gid;
+    uint64_t who = rule == WARM_GROUP ? UINT64_C(2) << 32 | gid : state_owner_key(last);
     return who << 16 | board << 8 | profile;
 }

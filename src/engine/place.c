@@ -6,7 +6,9 @@
 
 #include "base/time.h"
 
-enum { WARM_LOOKS = 16 }; /* idle instances looked at before the index decides */
+enum {
+    WARM_LOOKS = 16
+}; /* idle instances of one holder looked at, of which the first GPU's is taken */
 
 unsigned place_row(const struct lease *l, unsigned board)
 {
@@ -106,10 +108,11 @@ static void look_at_special(struct search *s)
         look(s, s->picks[i].gpu);
 }
 
-static void look_at_warm(struct search *s, unsigned board, unsigned row, bool used)
+/* Idle instances that are kept for this holder; those that anybody may take are in the index. */
+static void look_at_warm(struct search *s, unsigned board, unsigned row)
 {
     const struct world *w = s->d->w;
-    uint64_t key = state_warm_key(w->policy.warm_reuse, board, row, used, s->l->owner, s->l->gid);
+    uint64_t key = state_warm_key(w->policy.warm_reuse, board, row, s->l->owner, s->l->gid);
     uint64_t size = size_of(s, board, row);
     uint32_t item = state_chain_first(&w->warm, key);
     for (unsigned n = 0; item != STATE_NONE && n < WARM_LOOKS;
@@ -150,10 +153,8 @@ bool place_find(const struct draft *d, const struct lease *l, const struct place
             unsigned row = place_row(l, board);
             if (row == BOARD_NO_PROFILE)
                 continue;
-            if (row != CHOOSE_WHOLE) {
-                look_at_warm(&s, board, row, true);
-                look_at_warm(&s, board, row, false);
-            }
+            if (row != CHOOSE_WHOLE && d->w->policy.warm_reuse != WARM_ANY)
+                look_at_warm(&s, board, row);
             look_in_index(&s, board, row);
         }
     }

@@ -81,7 +81,8 @@ struct world {
     uint32_t *free_sums;         /* those without an owner, lease_max - sum_n of them */
     size_t sum_n;
     struct state_part *parts; /* by lease row */
-    struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) by profile and last holder */
+    struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) kept for somebody, by profile
+                              * and holder */
     struct state_heap heap;
     struct state_memo *memos; /* STATE_MEMOS */
     struct choose *choose;
@@ -126,9 +127,9 @@ size_t state_heap_due(const struct state_heap *h, int64_t now, uint32_t *ret, si
 /* The key of an owner's leases, and of the one with an idempotency key. */
 uint64_t state_owner_key(struct owner o);
 uint64_t state_lease_key(struct owner o, uint32_t key);
-/* The key of idle instances that a holder may take as they are; unused ones have `used` false. */
-uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, bool used,
-                        struct owner last, uint32_t gid);
+/* The key of idle instances that are kept for a holder, or for a group. */
+uint64_t state_warm_key(enum warm_reuse rule, unsigned board, unsigned profile, struct owner last,
+                        uint32_t gid);
 
 /* When a lease or GPU needs a tick; TIME_NEVER if never. */
 int64_t state_lease_due(const struct lease *l);

@@ -364,7 +364,7 @@ static bool ranks_sound(const struct world *w)
         const struct gpu *g = world_gpu(w, slot);
         if (!g)
             continue;
-        view_ranks(g, &w->fits[g->board], ranks);
+        view_ranks(g, &w->fits[g->board], w->policy.warm_reuse, ranks);
         for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
             struct choose_at at = {ranks[row], slot};
             uint64_t looked = 0;

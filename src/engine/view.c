@@ -87,7 +87,7 @@ static void look_at(const struct gpu *g, slices avoid, struct standing *ret)
 
 bool view_seat_warm(const struct seat *s, const struct view_want *want)
 {
-    if (!s->used || want->rule == WARM_ANY)
+    if (view_seat_anyones(s, want->rule))
         return true;
     if (owner_equal(s->last, want->owner))
         return true;
@@ -199,16 +199,18 @@ struct view_place view_place(const struct gpu *g, const struct fit *f, const str
     return place_at(g, &at, f, want);
 }
 
-/* A seat in 16 bits, never 0: what view_layout, view_soft and a fixed layout ask of it. */
-static uint64_t seat_key(const struct gpu *g, const struct seat *s)
+/* A seat in 16 bits, never 0: what view_layout, view_soft, a fixed layout and whoever may take it
+ * as it is ask of it. */
+static uint64_t seat_key(const struct gpu *g, const struct seat *s, enum warm_reuse rule)
 {
-    uint64_t profile = s->profile < BOARD_PROFILES ? s->profile : 31;
-    uint64_t own = s->fixed && s->state == SEAT_IDLE;
-    return profile << 11 | (uint64_t)(s->start & 15) << 7 | (uint64_t)(s->size & 31) << 2 |
-           (uint64_t)view_soft(g, s) << 1 | own;
+    uint64_t profile = s->profile < BOARD_PROFILES ? s->profile + 1u : 31;
+    uint64_t idle = s->state == SEAT_IDLE;
+    return profile << 11 | (uint64_t)(s->start & 15) << 7 | (uint64_t)((s->size - 1u) & 15) << 3 |
+           (uint64_t)view_soft(g, s) << 2 | (idle & s->fixed) << 1 |
+           (idle & view_seat_anyones(s, rule));
 }
 
-void view_key(const struct gpu *g, uint64_t ret[4])
+void view_key(const struct gpu *g, enum warm_reuse rule, uint64_t ret[4])
 {
     uint64_t mode = (uint64_t)g->mig | (uint64_t)(g->mode_op != 0) << 2 |
                     (uint64_t)g->mode_asked << 3 | (uint64_t)(g->mode_retry_at != 0) << 4;
@@ -218,10 +220,11 @@ void view_key(const struct gpu *g, uint64_t ret[4])
              (uint64_t)(g->whole_lease != 0) << 55 | (uint64_t)g->mode_wanted << 54 | mode << 48;
     /* 15 seats at most: the last word has room for three beside what is above. */
     for (unsigned i = 0; i < g->seat_n; i++)
-        ret[i / 4] |= seat_key(g, &g->seats[i]) << i % 4 * 16;
+        ret[i / 4] |= seat_key(g, &g->seats[i], rule) << i % 4 * 16;
 }
 
-void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS])
+void view_ranks(const struct gpu *g, const struct fit *f, enum warm_reuse rule,
+                uint8_t ret[CHOOSE_ROWS])
 {
     memset(ret, VIEW_NONE, CHOOSE_ROWS);
     if (!view_usable(g) || !f->board)
@@ -231,6 +234,11 @@ void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROW
     for (unsigned row = 0; row < CHOOSE_ROWS; row++) {
         struct view_want want = {.row = row, .start = REQUEST_ANY};
         ret[row] = place_at(g, &at, f, &want).rank;
+    }
+    for (unsigned i = 0; i < g->seat_n && sliceable(g, f); i++) {
+        const struct seat *s = &g->seats[i];
+        if (s->state == SEAT_IDLE && s->profile < f->board->profile_n && view_seat_anyones(s, rule))
+            ret[s->profile] = VIEW_WARM;
     }
 }
 

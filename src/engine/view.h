@@ -9,7 +9,7 @@
 #include "plan/fit.h"
 
 enum {
-    VIEW_WARM = 0,   /* an idle instance may be taken as it is; never in the index */
+    VIEW_WARM = 0,   /* an idle instance may be taken as it is */
     VIEW_CLEAN = 1,  /* ... + how good by the rule: free without destroying anything */
     VIEW_CLEAR = 65, /* ... + how good by the rule: free once idle instances are destroyed */
     VIEW_MODE = 129, /* ... + 0..7: free after a change of MIG mode */
@@ -52,17 +52,22 @@ struct view_place view_place(const struct gpu *g, const struct fit *f,
 
 /* All that the ranks of a GPU depend on beside its board's table and the rules: equal keys, equal
  * ranks. Never all zero. */
-void view_key(const struct gpu *g, uint64_t ret[4]);
+void view_key(const struct gpu *g, enum warm_reuse rule, uint64_t ret[4]);
 
-/* Ranks for every row, without warm reuse. */
-void view_ranks(const struct gpu *g, const struct fit *f, uint8_t ret[CHOOSE_ROWS]);
+/* Ranks for every row, for somebody to whom no idle instance is kept. */
+void view_ranks(const struct gpu *g, const struct fit *f, enum warm_reuse rule,
+                uint8_t ret[CHOOSE_ROWS]);
 
 /* Whether it could ever serve the row (and start), whatever is on it now; and how often at once. */
 bool view_ever(const struct gpu *g, const struct board *b, unsigned row, int start);
 unsigned view_capacity(const struct gpu *g, const struct board *b, unsigned row, int start);
 
-/* Whether that holder may have this seat as it is. */
+/* Whether that holder, or whoever comes, may have this seat as it is once it is idle. */
 bool view_seat_warm(const struct seat *s, const struct view_want *want);
+static inline bool view_seat_anyones(const struct seat *s, enum warm_reuse rule)
+{
+    return !s->used || rule == WARM_ANY;
+}
 
 /* The memory slices a seat lies on. */
 slices view_seat_span(const struct seat *s);

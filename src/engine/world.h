@@ -78,6 +78,12 @@ struct policy {
     bool no_backfill;             /* nobody overtakes the head of the queue */
     enum score_rule rule;         /* how a place is chosen */
     struct score_mix mix;         /* ... for which requests; all 0: any alike */
+    /* Why that rule, for people: nothing is decided by these. */
+    int64_t rule_since;           /* wall clock; 0 = never said */
+    uint32_t vote_jobs;           /* requests that were voted on; 0 = the rule was named */
+    uint32_t vote_for;            /* enum vote_for of vote/vote.h */
+    int32_t vote_gain;            /* millionths of the work asked for, or of the wait ... */
+    int32_t vote_noise;           /* ... and half of the 95 % interval */
 };
 
 struct world; /* rows are reached through the functions below */
