@@ -278,6 +278,8 @@ static int fill_past(sqlite3_stmt *stmt, struct store_past *p, const struct past
     p->exit_status = sqlite3_column_int(stmt, 6);
     const char *left = (const char *)sqlite3_column_text(stmt, 7);
     p->left_behind = strdup(left ? left : "");
+    p->peak.bytes = (uint64_t)sqlite3_column_int64(stmt, 8);
+    p->peak.looks = (uint32_t)sqlite3_column_int64(stmt, 9);
     return p->command && p->profile && p->slices && p->left_behind ? 0 : -ERROR_NO_MEMORY;
 }
 
@@ -314,7 +316,7 @@ static int read_past(struct history *h, struct store_past *p)
 
 #define PAST                                                                                       \
     "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "            \
-    "exit_status, left_behind FROM leases LEFT JOIN lease_text USING (lease) WHERE "
+    "exit_status, left_behind, peak_bytes, peak_looks FROM leases LEFT JOIN lease_text USING (lease) WHERE "
 
 /* Everything but the parameters: ?1 is a lease's id, ?2 the owner, ?3 how many. */
 static int history_open(struct history *h, const char *sql, uint32_t id, const char *owner,

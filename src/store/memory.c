@@ -15,9 +15,10 @@ struct past {
     char *command, *profile, *left;
     int64_t asked, started, ended; /* wall */
     int exit_status;
+    struct store_peak peak;
 };
 
-enum op_kind { OP_CHANGE, OP_BOOT, OP_TEXT, OP_EXIT, OP_LEFT };
+enum op_kind { OP_CHANGE, OP_BOOT, OP_TEXT, OP_EXIT, OP_LEFT, OP_PEAK };
 
 struct op {
     enum op_kind kind;
@@ -25,6 +26,7 @@ struct op {
     int64_t wall;
     uint32_t lease;
     int status;
+    struct store_peak peak;
     char *a, *b; /* boot id; command and profile; what was left behind */
 };
 
@@ -187,6 +189,11 @@ static void do_op(struct memory *m, struct op *op)
         free(p->left);
         p->left = STEAL(op->a);
         break;
+    case OP_PEAK:
+        p = find(m, op->lease);
+        if (p)
+            p->peak = op->peak;
+        break;
     }
 }
 
@@ -269,6 +276,14 @@ static int set_left(struct store *s, uint32_t lease, const char *lines, struct e
     return stage(of(s), (struct op){.kind = OP_LEFT, .lease = lease, .a = strdup(lines)}, err);
 }
 
+static int set_peak(struct store *s, uint32_t lease, const struct store_peak *peak,
+                    struct error *err)
+{
+    int result = need_lease(of(s), lease, err);
+    return result ? result
+                  : stage(of(s), (struct op){.kind = OP_PEAK, .lease = lease, .peak = *peak}, err);
+}
+
 static int audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                  struct error *err)
 {
@@ -326,6 +341,7 @@ static int tell(struct memory *m, const struct past *from, struct past_boards *p
         .started_wall = from->started,
         .ended_wall = from->ended,
         .exit_status = from->exit_status,
+        .peak = from->peak,
         .command = strdup(from->command ? from->command : ""),
         .profile = strdup(from->profile ? from->profile : ""),
         .left_behind = strdup(from->left ? from->left : ""),
@@ -431,6 +447,7 @@ static const struct store_ops ops = {
     .set_text = set_text,
     .set_exit = set_exit,
     .set_left = set_left,
+    .set_peak = set_peak,
     .audit = audit,
     .save = save_name,
     .commit = commit,

@@ -13,6 +13,8 @@ struct store_ops {
     int (*set_text)(struct store *s, const struct store_text *t, struct error *err);
     int (*set_exit)(struct store *s, uint32_t lease, int status, struct error *err);
     int (*set_left)(struct store *s, uint32_t lease, const char *lines, struct error *err);
+    int (*set_peak)(struct store *s, uint32_t lease, const struct store_peak *peak,
+                    struct error *err);
     int (*audit)(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                  struct error *err);
     int (*save)(struct store *s, struct names *names, uint32_t index, struct error *err);

@@ -85,6 +85,8 @@ CREATE TABLE leases (
     left_behind TEXT NOT NULL DEFAULT '' -- what had to be ended after it: lines of PID NAME
 ) STRICT;
 -- What a start of the daemon reads costs as many leases as live, however many are past.
+    peak_bytes INTEGER NOT NULL DEFAULT 0, -- the most memory seen in use on one of its slices
+    peak_looks INTEGER NOT NULL DEFAULT 0, -- in so many looks; 0: nobody looked
 CREATE INDEX leases_live ON leases (lease) WHERE state <> 'ended';
 CREATE INDEX leases_past ON leases (ended_wall) WHERE state = 'ended';
 CREATE INDEX leases_owner ON leases (owner, lease);

@@ -32,6 +32,7 @@ enum statement {
     S_TEXT,
     S_EXIT,
     S_LEFT,
+    S_PEAK,
     S_AUDIT,
     S_NAME,
     S_SLOT,
@@ -76,6 +77,7 @@ static const struct {
                 NULL},
     [S_EXIT] = {"UPDATE leases SET exit_status = ?2 WHERE lease = ?1", NULL},
     [S_LEFT] = {"UPDATE leases SET left_behind = ?2 WHERE lease = ?1", NULL},
+    [S_PEAK] = {"UPDATE leases SET peak_bytes = ?2, peak_looks = ?3 WHERE lease = ?1", NULL},
     [S_AUDIT] = {"INSERT INTO audit (wall, lease, uid, what) VALUES (?, ?, ?, ?)", NULL},
     [S_NAME] = {"INSERT INTO names (number, text) VALUES (?, ?)", NULL},
     [S_SLOT] = {"INSERT INTO slots (slot, uuid) VALUES (?, ?)", NULL},
@@ -237,6 +239,18 @@ static int set_left(struct store *store, uint32_t lease, const char *lines, stru
     return result;
 }
 
+static int set_peak(struct store *store, uint32_t lease, const struct store_peak *peak,
+                    struct error *err)
+{
+    struct sqlite *s = of(store);
+    if (sqlite3_bind_int64(s->at[S_PEAK], 3, peak->looks) != SQLITE_OK)
+        return schema_error(s->db, doing, err);
+    int result = run_numbers(s, S_PEAK, lease, (int64_t)peak->bytes, err);
+    if (result == 0 && sqlite3_changes(s->db) == 0)
+        return error_set(err, ERROR_NOT_FOUND, "there is no lease %" PRIu32, lease);
+    return result;
+}
+
 static int audit(struct store *store, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                  struct error *err)
 {
@@ -341,6 +355,7 @@ static const struct store_ops ops = {
     .set_text = set_text,
     .set_exit = set_exit,
     .set_left = set_left,
+    .set_peak = set_peak,
     .audit = audit,
     .save = save_name,
     .commit = commit,

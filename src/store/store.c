@@ -85,6 +85,13 @@ int store_set_left(struct store *s, uint32_t lease, const char *lines, struct er
     return result ? result : s->ops->set_left(s, lease, lines, err);
 }
 
+int store_set_peak(struct store *s, uint32_t lease, const struct store_peak *peak,
+                   struct error *err)
+{
+    int result = need_open(s, err);
+    return result ? result : s->ops->set_peak(s, lease, peak, err);
+}
+
 int store_audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                 struct error *err)
 {

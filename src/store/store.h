@@ -17,12 +17,19 @@ struct store_text {
     const char *profile; /* as asked: "1g.10gb", "18GiB 2/7", "2 GPUs" */
 };
 
+/* Memory in use on the fullest slice of a lease, as far as somebody looked: at least so much. */
+struct store_peak {
+    uint64_t bytes; /* 0: no process was seen */
+    uint32_t looks; /* 0: nobody looked */
+};
+
 /* One past or present lease as history shows it. */
 struct store_past {
     struct lease lease;
     char *command, *profile, *slices;             /* owned by the row, freed by store_past_done */
     int64_t asked_wall, started_wall, ended_wall; /* ns since the epoch, 0 = not */
     int exit_status;                              /* -1 unknown */
+    struct store_peak peak;
     char *left_behind;                            /* lines of "PID NAME", "" if nothing was */
 };
 void store_past_done(struct store_past *p);
@@ -48,6 +55,9 @@ int store_set_exit(struct store *s, uint32_t lease, int status, struct error *er
 /* What had to be ended after the lease's command: lines of "PID NAME". NOT_FOUND as
  * store_set_exit. */
 int store_set_left(struct store *s, uint32_t lease, const char *lines, struct error *err);
+/* Takes the place of what was recorded. NOT_FOUND as store_set_exit. */
+int store_set_peak(struct store *s, uint32_t lease, const struct store_peak *peak,
+                   struct error *err);
 int store_audit(struct store *s, int64_t wall, uint32_t lease, uint32_t uid, const char *what,
                 struct error *err);
 int store_commit(struct store *s, struct error *err);

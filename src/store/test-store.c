@@ -134,6 +134,10 @@ static void live(struct store *s, uint32_t id, struct owner owner)
     CHECK_INT(store_set_text(s, &text, &err), ==, 0);
     CHECK_INT(store_set_exit(s, id, 7, &err), ==, 0);
     CHECK_INT(store_set_left(s, 999999, "1 x", &err), ==, -ERROR_NOT_FOUND);
+    const struct store_peak less = {1, 1}, peak = {.bytes = UINT64_C(7) << 33, .looks = 3};
+    CHECK_INT(store_set_peak(s, 999999, &peak, &err), ==, -ERROR_NOT_FOUND);
+    CHECK_INT(store_set_peak(s, id, &less, &err), ==, 0);
+    CHECK_INT(store_set_peak(s, id, &peak, &err), ==, 0);
     CHECK_INT(store_set_left(s, id, "77 sleep 100\n", &err), ==, 0);
     CHECK_INT(store_commit(s, &err), ==, 0);
     c->lease.state = LEASE_ACTIVE;
@@ -167,6 +171,7 @@ static void promise_history(struct store *s)
     CHECK(seen.last.asked_wall == 100300 && seen.last.started_wall == 100310 &&
           seen.last.ended_wall == 100320);
     CHECK(seen.last.exit_status == 7 && seen.last.lease.why == LEASE_WHY_TIME);
+    CHECK(seen.last.peak.bytes == UINT64_C(7) << 33 && seen.last.peak.looks == 3);
     CHECK_INT(seen.last.lease.owner.id, ==, 4242);
     CHECK_STR(seen.command, "python x.py");
     CHECK_STR(seen.profile, "1g.10gb");
