@@ -13,6 +13,7 @@ enum event_kind {
     EVENT_EXTEND,    /* another end for a lease */
     EVENT_GONE,      /* what the lease was bound to has ended */
     EVENT_EMPTY,     /* proof: no process of this lease is left */
+    EVENT_OVER,      /* GONE, with the proof: it ended and left nothing */
     EVENT_APPLIED,   /* a CREATE, DESTROY or SET_MODE succeeded */
     EVENT_FAILED,    /* ... or did not */
     EVENT_DRAIN,     /* no new leases on a GPU, or again */
@@ -64,7 +65,7 @@ struct event {
             int64_t ends_at;     /* boot time */
             bool beyond_max;     /* an operator may pass max_for */
         } extend;
-        uint32_t lease;          /* EVENT_GONE, EVENT_EMPTY */
+        uint32_t lease;          /* EVENT_GONE, EVENT_EMPTY, EVENT_OVER */
         struct {
             uint16_t gpu;
             uint32_t op;         /* the action's number */

@@ -210,6 +210,18 @@ void life_empty(struct draft *d, uint32_t id)
     schedule(d);
 }
 
+void life_over(struct draft *d, uint32_t id)
+{
+    const struct lease *l = draft_lease(d, id);
+    if (!l || l->state != LEASE_ACTIVE) {
+        life_gone(d, id);
+        life_empty(d, id);
+        return;
+    }
+    life_end(d, id, LEASE_WHY_DONE);
+    schedule(d);
+}
+
 static void restart_lease(struct draft *d, const struct lease *l, void *arg)
 {
     (void)arg;

@@ -86,6 +86,7 @@ int life_event_end(struct draft *d, const struct event *e, struct error *err);
 int life_extend(struct draft *d, const struct event *e, struct error *err);
 void life_gone(struct draft *d, uint32_t id);
 void life_empty(struct draft *d, uint32_t id);
+void life_over(struct draft *d, uint32_t id);
 void life_restart(struct draft *d);
 void life_tick(struct draft *d);
 

@@ -54,6 +54,9 @@ static int decide(struct draft *d, const struct event *e, struct error *err)
     case EVENT_EMPTY:
         life_empty(d, e->lease);
         return 0;
+    case EVENT_OVER:
+        life_over(d, e->lease);
+        return 0;
     case EVENT_RESTART:
         life_restart(d);
         return 0;

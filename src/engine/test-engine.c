@@ -207,6 +207,36 @@ TEST(a_command_that_ends_takes_along_what_it_left)
     CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_DONE);
 }
 
+TEST(what_ends_and_leaves_nothing_is_over_at_once)
+{
+    CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");
+    CLEANUP(rig_done) struct rig other = rig_new("1xa100-80");
+    uint32_t id = rig_have(&r, rig_want("1g.10gb", 1));
+    uint32_t next = rig_ask(&r, rig_want("7g.80gb", 1));
+    CHECK_INT(rig_have(&other, rig_want("1g.10gb", 1)), ==, id);
+    CHECK_INT(rig_ask(&other, rig_want("7g.80gb", 1)), ==, next);
+    struct event e = {.kind = EVENT_OVER, .lease = id};
+    CHECK_INT(rig_step(&r, &e), ==, 0);
+    CHECK_INT(rig_why(&r, id), ==, LEASE_WHY_DONE);
+    CHECK_INT(rig_count(&r, ACTION_TERM), ==, 0);
+    CHECK_INT(rig_count(&r, ACTION_ENDED), ==, 1);
+    CHECK_INT(rig_state(&r, next), ==, LEASE_STARTING);
+    /* As if both had been told one after the other. */
+    e.kind = EVENT_GONE;
+    CHECK_INT(rig_step(&other, &e), ==, 0);
+    rig_empty(&other, id);
+    const struct gpu *a = world_gpu(r.world, 0), *b = world_gpu(other.world, 0);
+    CHECK_INT(a->seat_n, ==, b->seat_n);
+    for (unsigned i = 0; i < a->seat_n; i++)
+        CHECK(memcmp(&a->seats[i], &b->seats[i], sizeof a->seats[i]) == 0);
+    /* Who waits gives up; who is not there any more has nothing to end. */
+    e = (struct event){.kind = EVENT_OVER, .lease = rig_ask(&r, rig_want("7g.80gb", 1))};
+    CHECK_INT(rig_step(&r, &e), ==, 0);
+    CHECK_INT(rig_why(&r, e.lease), ==, LEASE_WHY_GAVE_UP);
+    CHECK_INT(rig_step(&r, &e), ==, 0);
+    CHECK_INT(rig_count(&r, ACTION_ENDED), ==, 0);
+}
+
 TEST(extend_up_to_max_for)
 {
     CLEANUP(rig_done) struct rig r = rig_new("1xa100-80");

@@ -99,8 +99,11 @@ static void end_some(struct sim *s)
     const struct lease *l = some_lease(s);
     if (!l)
         return;
-    struct event e = {.kind = sim_below(s, 2) ? EVENT_END : EVENT_GONE};
-    if (e.kind == EVENT_GONE) {
+    static const enum event_kind kinds[] = {EVENT_END, EVENT_END, EVENT_GONE, EVENT_OVER};
+    struct event e = {.kind = kinds[sim_below(s, ARRAY_LEN(kinds))]};
+    if (e.kind == EVENT_OVER)
+        s->running[l->id] = false;
+    if (e.kind != EVENT_END) {
         e.lease = l->id;
     } else {
         e.end.lease = l->id;

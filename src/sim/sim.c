@@ -119,14 +119,10 @@ static int submit(struct run *r, const struct sim_job *j)
 static int end_job(struct run *r, uint32_t lease)
 {
     struct event e;
-    e.kind = EVENT_GONE;
+    e.kind = EVENT_OVER;
     e.lease = lease;
     tally_end(&r->tally, world_lease(r->world, lease), r->now);
-    int rc = tell(r, &e);
-    e.kind = EVENT_EMPTY;
-    if (rc == 0 && world_lease(r->world, lease))
-        rc = tell(r, &e);
-    return rc;
+    return tell(r, &e);
 }
 
 static int happen(struct run *r)
