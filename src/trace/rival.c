@@ -107,11 +107,15 @@ static unsigned enough(const struct board *b, const struct layout *l, unsigned p
     return best;
 }
 
-static float asked(const struct sim_setup *s, const struct sim_job *j)
+unsigned rival_gpc(const struct sim_setup *s, const struct sim_job *j)
 {
-    for (unsigned i = 0; i < s->group_n; i++)
-        if (j->row[i] < s->groups[i].board->profile_n)
-            return (float)(j->count * s->groups[i].board->profiles[j->row[i]].compute);
+    for (unsigned i = 0; i < s->group_n; i++) {
+        const struct board *b = s->groups[i].board;
+        if (j->whole)
+            return j->count * b->compute_slices;
+        if (j->row[i] < b->profile_n)
+            return (unsigned)j->count * b->profiles[j->row[i]].compute;
+    }
     return 0;
 }
 
@@ -127,7 +131,7 @@ int rival_next(void *arg, struct sim_job *ret, struct error *err)
     if (ret->whole)
         return 1;
     if (s->rival->kind == RIVAL_WHOLE || s->rival->kind == RIVAL_STATIC)
-        ret->gpc = asked(s->setup, ret);
+        ret->gpc = (float)rival_gpc(s->setup, ret);
     if (s->rival->kind == RIVAL_WHOLE) {
         ret->whole = ret->gpc > 0; /* what no board has fits on no whole GPU either */
         return 1;

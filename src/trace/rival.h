@@ -29,6 +29,9 @@ struct rival_source {
 };
 int rival_next(void *arg, struct sim_job *ret, struct error *err);
 
+/* The compute slices that a job asks for, on the first board that has it; 0: none has. */
+unsigned rival_gpc(const struct sim_setup *s, const struct sim_job *j);
+
 /* Whether result `a` is better than `b`: more compute slices x time granted, and where that is
  * equal, a shorter mean wait. */
 bool rival_better(const struct sim_result *a, const struct sim_result *b);

@@ -72,6 +72,25 @@ TEST(jobs_are_read)
     trace_done(&t);
 }
 
+/* Memory, compute, and both. */
+TEST(needs_are_read)
+{
+    const char *const needs[] = {"15GiB", "460/1000", "2/7", "30%", "1GiB+4/7"};
+    const char *const profiles[] = {"1g.20gb", "4g.40gb", "2g.20gb", "3g.40gb", "4g.40gb"};
+    for (unsigned i = 0; i < 5; i++) {
+        char text[80];
+        struct trace t;
+        struct sim_job j = {0};
+        struct error err = {0};
+        (void)snprintf(text, sizeof text, "submit_s,run_s,slice\n0,1,%s\n", needs[i]);
+        CHECK_INT(read_all(text, &t, &j, &err), ==, 1);
+        CHECK_INT(j.row[0], ==, board_profile_by_name(board_find("a100-80"), profiles[i]));
+        fclose(t.in);
+        trace_done(&t);
+    }
+    refused("submit_s,run_s,slice\n0,1,8/7\n", "line 2, column 5: slice");
+}
+
 TEST(what_is_out_of_order_or_negative_is_counted)
 {
     struct trace t;

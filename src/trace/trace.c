@@ -106,7 +106,7 @@ static int read_whole(const struct field_of *f, long least, long most, long *ret
     return bad(f, what, err);
 }
 
-/* "18GiB" or "18GiB+2/7" on each board. */
+/* "18GiB", "18GiB+2/7" or "2/7" on each board. */
 static int read_need(const struct field_of *f, struct trace_slice *ret, struct error *err)
 {
     char text[TRACE_SLICE];
@@ -116,8 +116,9 @@ static int read_need(const struct field_of *f, struct trace_slice *ret, struct e
     char *plus = strchr(text, '+');
     if (plus)
         *plus++ = '\0';
-    if (request_parse_bytes(text, "slice", &bytes, NULL) < 0 ||
-        (plus && request_parse_compute(plus, "slice", &part, NULL) < 0))
+    bool compute_alone = !plus && request_parse_compute(text, "slice", &part, NULL) == 0;
+    if (!compute_alone && (request_parse_bytes(text, "slice", &bytes, NULL) < 0 ||
+                           (plus && request_parse_compute(plus, "slice", &part, NULL) < 0)))
         return bad(f, "must be a profile of this fleet, gpu, or a need such as 18GiB+2/7", err);
     for (unsigned i = 0; i < f->t->fleet->group_n; i++)
         ret->row[i] = (uint8_t)board_profile_by_need(f->t->fleet->groups[i].board, bytes, part);

@@ -2,8 +2,9 @@
  *
  * The first line names the columns: submit_s, run_s and slice, and where wanted count, user, wait_s
  * and priority, in any order. A slice is a profile's name, "gpu" for a whole one, or a need such as
- * "18GiB" or "18GiB+2/7". Jobs that were submitted before the one before them, and negative times,
- * are counted; whether that is an error is the caller's to say, after having read it once. */
+ * "18GiB", "2/7" or "18GiB+2/7". Jobs that were submitted before the one before them, and negative
+ * times, are counted; whether that is an error is the caller's to say, after having read it once.
+ */
 #pragma once
 
 #include "sim/sim.h"
