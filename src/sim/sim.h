@@ -34,6 +34,8 @@ struct sim_group {
     enum pool pool;      /* what each of them may become; elastic if nothing is said */
 };
 
+struct record; /* sim/record.h */
+
 struct sim_setup {
     unsigned group_n;
     struct sim_group groups[SIM_BOARDS];
@@ -47,6 +49,7 @@ struct sim_setup {
     int64_t from,
         until; /* the window of the figures; until 0: from the first job to the last end */
     uint32_t lease_max; /* most that live or wait at a time; 0: enough for any but huge queues */
+    struct record *record; /* filled with what the run looked like over time; NULL: nothing is */
 };
 
 /* Where jobs come from: fills one and returns 1, returns 0 after the last, or a negative code. */

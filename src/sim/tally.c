@@ -3,6 +3,7 @@
 
 #include "base/macro.h"
 #include "base/time.h"
+#include "sim/record.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,7 +60,7 @@ static double times_mean(const struct tally_times *t)
 
 static double times_part(const struct tally_times *t, double part)
 {
-    uint64_t left = (uint64_t)ceil(part * (double)t->n);
+    uint64_t left = MAX((uint64_t)ceil(part * (double)t->n), (uint64_t)1);
     for (unsigned i = 0; i < TALLY_BUCKETS && t->n; i++) {
         if (t->buckets[i] >= left)
             return seconds(middle_of(i));
@@ -74,6 +75,8 @@ int tally_init(struct tally *t, const struct sim_setup *s, struct error *err)
     *t = (struct tally){.setup = s, .base = 1, .top = 1, .room = 1024, .first = -1};
     for (unsigned i = 0; i < s->group_n; i++)
         gpus += s->groups[i].gpus;
+    if (s->record)
+        s->record->begun = false; /* it begins with the first job */
     t->jobs = calloc(t->room, sizeof *t->jobs);
     t->leases_on = calloc(gpus, sizeof *t->leases_on);
     if (t->jobs && t->leases_on && times_init(&t->waits) && times_init(&t->ends))
@@ -103,6 +106,8 @@ void tally_clock(struct tally *t, int64_t now)
         t->busy_sum += t->busy * (double)(until - from);
         t->used_sum += (double)t->used * (double)(until - from);
     }
+    if (t->setup->record)
+        record_clock(t->setup->record, t->then, now, t->busy, (double)t->used);
     t->then = now;
 }
 
@@ -148,6 +153,8 @@ int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now
     t->first = t->first < 0 ? now : t->first;
     t->top = id + 1;
     *job_of(t, id) = k;
+    if (t->setup->record)
+        record_wait(t->setup->record, t->setup, now, 1);
     if (k.counted) {
         t->asked++;
         t->gpc_asked += (double)k.gpc * (double)k.run;
@@ -159,6 +166,8 @@ void tally_refuse(struct tally *t, uint32_t id)
 {
     struct tally_job *j = job_of(t, id);
     t->refused += j->open && j->counted;
+    if (t->setup->record && j->open)
+        record_wait(t->setup->record, t->setup, t->then, -1);
     j->open = false;
 }
 
@@ -186,6 +195,10 @@ int64_t tally_grant(struct tally *t, const struct lease *l, int64_t now)
     t->busy += (double)j->held;
     for (unsigned i = 0; i < l->slice_n; i++)
         t->used += t->leases_on[l->slices[i].gpu]++ == 0;
+    if (t->setup->record) {
+        record_wait(t->setup->record, t->setup, now, -1);
+        record_place(t->setup->record, t->setup, l, true);
+    }
     if (j->counted) {
         t->granted++;
         t->gpc_granted += (double)j->gpc * (double)j->run;
@@ -201,6 +214,8 @@ void tally_end(struct tally *t, const struct lease *l, int64_t now)
     for (unsigned i = 0; i < l->slice_n; i++)
         t->used -= --t->leases_on[l->slices[i].gpu] == 0;
     t->last_end = now;
+    if (t->setup->record)
+        record_place(t->setup->record, t->setup, l, false);
     if (j->counted) {
         t->done++;
         times_add(&t->ends, now - j->submit);
@@ -216,6 +231,10 @@ void tally_finish(const struct tally *t, int64_t now, struct sim_result *ret)
     for (unsigned i = 0; i < t->setup->group_n; i++)
         slices_all +=
             (double)t->setup->groups[i].gpus * MAX(t->setup->groups[i].board->compute_slices, 1);
+    for (unsigned i = 0; i < RECORD_CURVE && t->setup->record; i++) {
+        t->setup->record->waits[i] = times_part(&t->waits, i / 100.0);
+        t->setup->record->ends[i] = times_part(&t->ends, i / 100.0);
+    }
     ret->asked = t->asked;
     ret->granted = t->granted;
     ret->refused = t->refused;
