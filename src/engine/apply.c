@@ -126,8 +126,8 @@ static uint32_t sum_of(struct world *w, struct owner owner)
 /* Adds what a lease holds to its owner's sum and notes the parts, so that the same is taken off. */
 static void count(struct world *w, uint32_t row)
 {
-    const struct lease *l = &w->leases[row];
-    struct state_part *part = &w->parts[row];
+    const struct lease *l = state_lease(w, row);
+    struct state_part *part = &w->rows[row].part;
     *part = (struct state_part){.sum = sum_of(w, l->owner)};
     if (l->state != LEASE_QUEUED) {
         part->slices = l->slice_n;
@@ -147,7 +147,7 @@ static void count(struct world *w, uint32_t row)
 
 static void uncount(struct world *w, uint32_t row)
 {
-    const struct state_part *part = &w->parts[row];
+    const struct state_part *part = &w->rows[row].part;
     struct state_sum *sum = &w->sum[part->sum];
     sum->slices -= part->slices;
     sum->compute -= part->compute;
@@ -181,7 +181,7 @@ static void remove_lease(struct world *w, uint32_t id)
     uint32_t row = state_row(w, id);
     if (row == STATE_NONE)
         return;
-    const struct lease *l = &w->leases[row];
+    const struct lease *l = state_lease(w, row);
     if (l->state == LEASE_QUEUED)
         queue_drop(w, l);
     uncount(w, row);
@@ -190,8 +190,8 @@ static void remove_lease(struct world *w, uint32_t id)
     set_due(w, row, state_lease_due(l), TIME_NEVER);
     uint32_t *at = &w->id_head[id & w->id_mask];
     while (*at != row)
-        at = &w->id_next[*at];
-    *at = w->id_next[row];
+        at = &w->rows[*at].next;
+    *at = w->rows[row].next;
     w->row_id[row] = 0;
     w->lease_n--;
     w->free_rows[w->lease_max - w->lease_n - 1] = row;
@@ -204,7 +204,7 @@ static uint32_t new_row(struct world *w, uint32_t id)
     w->lease_n++;
     w->row_id[row] = id;
     order_add(w, id, row);
-    w->id_next[row] = w->id_head[id & w->id_mask];
+    w->rows[row].next = w->id_head[id & w->id_mask];
     w->id_head[id & w->id_mask] = row;
     return row;
 }
@@ -222,10 +222,16 @@ static bool counts_alike(const struct lease *a, const struct lease *b)
     return true;
 }
 
+static void write_lease(struct world *w, uint32_t row, const struct lease *l)
+{
+    w->rows[row].is_wide = l->slice_n > 1;
+    lease_copy(state_lease(w, row), l);
+}
+
 static void put_new(struct world *w, const struct lease *l)
 {
     uint32_t row = new_row(w, l->id);
-    lease_copy(&w->leases[row], l);
+    write_lease(w, row, l);
     if (l->key)
         state_chain_add(&w->keys, row, state_lease_key(l->owner, l->key));
     count(w, row);
@@ -245,7 +251,7 @@ static void put_lease(struct world *w, const struct lease *l)
         put_new(w, l);
         return;
     }
-    struct lease *to = &w->leases[row];
+    const struct lease *to = state_lease(w, row);
     int64_t before = state_lease_due(to);
     bool recount = !counts_alike(to, l);
     if (to->state == LEASE_QUEUED)
@@ -254,7 +260,7 @@ static void put_lease(struct world *w, const struct lease *l)
         uncount(w, row);
     if (to->key)
         state_chain_drop(&w->keys, row);
-    lease_copy(to, l);
+    write_lease(w, row, l);
     if (l->key)
         state_chain_add(&w->keys, row, state_lease_key(l->owner, l->key));
     if (recount)

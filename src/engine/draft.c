@@ -271,8 +271,8 @@ void draft_usage(const struct draft *d, struct owner owner, uint32_t *ret_slices
         if (change->kind != CHANGE_LEASE || !owner_equal(change->lease.owner, owner))
             continue;
         uint32_t row = state_row(w, change->lease.id);
-        *ret_slices -= row != STATE_NONE ? w->parts[row].slices : 0;
-        *ret_compute -= row != STATE_NONE ? w->parts[row].compute : 0;
+        *ret_slices -= row != STATE_NONE ? w->rows[row].part.slices : 0;
+        *ret_compute -= row != STATE_NONE ? w->rows[row].part.compute : 0;
         add_usage(d, &change->lease, ret_slices, ret_compute);
     }
 }

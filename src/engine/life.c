@@ -297,7 +297,7 @@ void life_tick(struct draft *d)
             done_tick(d, (unsigned)(due[i] - d->w->lease_max));
             continue;
         }
-        const struct lease *l = draft_lease(d, d->w->leases[due[i]].id);
+        const struct lease *l = draft_lease(d, d->w->row_id[due[i]]);
         if (l && state_lease_due(l) <= d->now)
             tick_lease(d, l);
     }

@@ -60,6 +60,17 @@ struct state_memo {
     uint8_t ranks[CHOOSE_ROWS];
 };
 
+enum { STATE_NARROW = offsetof(struct lease, slices) + sizeof(struct lease_slice) };
+
+/* The room of one lease: four cache lines, since nearly all have one slice. Those with more are in
+ * `wide`, which costs no memory where there are none. */
+struct state_row {
+    _Alignas(64) uint32_t next; /* the next row of ids with the same head */
+    struct state_part part;
+    bool is_wide;
+    _Alignas(struct lease) unsigned char lease[STATE_NARROW];
+};
+
 struct world {
     size_t gpu_max, lease_max;
     size_t gpu_n; /* highest known slot + 1 */
@@ -68,19 +79,19 @@ struct world {
     struct policy policy;
     bool *gpu_known, board_known[MACHINE_BOARDS];
     struct gpu *gpus;
-    struct lease *leases;        /* by row */
+    struct state_row *rows;
+    struct lease *wide;          /* by row: leases of several slices */
     uint32_t *free_rows;         /* rows without a lease, lease_max - lease_n of them */
     struct state_id *order;      /* order_n (room for twice lease_max), by id */
     struct state_waiting *queue; /* waiting_n, by priority then id */
     uint32_t *row_id;            /* by row: the lease in it, 0 if there is none */
     uint32_t id_mask;            /* ids have one of so many + 1 heads ... */
-    uint32_t *id_head, *id_next; /* ... which lead to rows, and these to further rows */
+    uint32_t *id_head;           /* ... which lead to rows, and these to further rows */
     struct state_chain keys;     /* lease rows that have a key, by owner and key */
     struct state_chain sums;     /* sums by owner */
     struct state_sum *sum;       /* lease_max */
     uint32_t *free_sums;         /* those without an owner, lease_max - sum_n of them */
     size_t sum_n;
-    struct state_part *parts; /* by lease row */
     struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) kept for somebody, by profile
                               * and holder */
     struct state_heap heap;
@@ -102,6 +113,13 @@ const struct state_sum *state_sum_of(const struct world *w, struct owner owner);
 
 /* The compute slices a slice of `row` counts for against a quota. */
 unsigned state_compute(const struct board *b, unsigned row);
+
+/* The lease in a row that has one. */
+static inline struct lease *state_lease(const struct world *w, uint32_t row)
+{
+    struct state_row *r = &w->rows[row];
+    return r->is_wide ? &w->wide[row] : (struct lease *)(void *)r->lease;
+}
 
 /* Row of a lease, STATE_NONE if it is not live. */
 uint32_t state_row(const struct world *w, uint32_t id);

@@ -24,18 +24,17 @@ static bool init_leases(struct world *w)
     while (heads < max)
         heads *= 2;
     w->id_mask = (uint32_t)heads - 1;
-    w->leases = calloc(max + 1, sizeof *w->leases);
+    w->rows = aligned_alloc(_Alignof(struct state_row), (max + 1) * sizeof *w->rows);
+    w->wide = malloc((max + 1) * sizeof *w->wide);
     w->free_rows = calloc(max + 1, sizeof *w->free_rows);
     w->order = calloc(2 * max + 2, sizeof *w->order);
     w->queue = calloc(max + 1, sizeof *w->queue);
     w->id_head = malloc(heads * sizeof *w->id_head);
-    w->id_next = calloc(max + 1, sizeof *w->id_next);
     w->row_id = calloc(max + 1, sizeof *w->row_id);
     w->sum = calloc(max + 1, sizeof *w->sum);
     w->free_sums = calloc(max + 1, sizeof *w->free_sums);
-    w->parts = calloc(max + 1, sizeof *w->parts);
-    if (!w->leases || !w->free_rows || !w->order || !w->queue || !w->id_head || !w->id_next ||
-        !w->row_id || !w->sum || !w->free_sums || !w->parts)
+    if (!w->rows || !w->wide || !w->free_rows || !w->order || !w->queue || !w->id_head ||
+        !w->row_id || !w->sum || !w->free_sums)
         return false;
     for (size_t i = 0; i < max; i++)
         w->free_rows[i] = w->free_sums[i] = (uint32_t)(max - 1 - i);
@@ -73,18 +72,17 @@ struct world *world_free(struct world *w)
         return NULL;
     free(w->gpu_known);
     free(w->gpus);
-    free(w->leases);
+    free(w->rows);
+    free(w->wide);
     free(w->free_rows);
     free(w->order);
     free(w->queue);
     free(w->scores);
     choose_free(w->choose);
     free(w->id_head);
-    free(w->id_next);
     free(w->row_id);
     free(w->sum);
     free(w->free_sums);
-    free(w->parts);
     free(w->memos);
     state_chain_done(&w->keys);
     state_chain_done(&w->sums);
@@ -132,21 +130,21 @@ uint32_t state_row(const struct world *w, uint32_t id)
 {
     uint32_t row = w->id_head[id & w->id_mask];
     while (row != STATE_NONE && w->row_id[row] != id)
-        row = w->id_next[row];
+        row = w->rows[row].next;
     return row;
 }
 
 const struct lease *world_lease(const struct world *w, uint32_t id)
 {
     uint32_t row = state_row(w, id);
-    return row == STATE_NONE ? NULL : &w->leases[row];
+    return row == STATE_NONE ? NULL : state_lease(w, row);
 }
 
 const struct lease *world_lease_by_key(const struct world *w, struct owner owner, uint32_t key)
 {
     uint32_t row = key ? state_chain_first(&w->keys, state_lease_key(owner, key)) : STATE_NONE;
     for (; row != STATE_NONE; row = w->keys.link[row].next) {
-        const struct lease *l = &w->leases[row];
+        const struct lease *l = state_lease(w, row);
         if (l->key == key && owner_equal(l->owner, owner))
             return l;
     }
@@ -183,12 +181,12 @@ const struct lease *world_lease_after(const struct world *w, uint32_t id)
     size_t i = order_at(w, id + 1);
     while (i < w->order_n && w->row_id[w->order[i].row] != w->order[i].id)
         i++;
-    return i < w->order_n ? &w->leases[w->order[i].row] : NULL;
+    return i < w->order_n ? state_lease(w, w->order[i].row) : NULL;
 }
 
 const struct lease *world_queue(const struct world *w, size_t position)
 {
-    return position < w->waiting_n ? &w->leases[w->queue[position].row] : NULL;
+    return position < w->waiting_n ? state_lease(w, w->queue[position].row) : NULL;
 }
 
 int64_t world_deadline(const struct world *w)

@@ -13,7 +13,7 @@
 enum pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };          /* what a GPU may become */
 enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY }; /* who may get an idle instance as it is */
 
-enum seat_state {
+enum __attribute__((packed)) seat_state {
     SEAT_CREATING,    /* asked of the driver for a lease or a fixed layout */
     SEAT_IDLE,        /* exists, nobody's: reusable or destroyable */
     SEAT_LEASED,
@@ -30,11 +30,11 @@ struct seat {
     uint8_t gi, ci;       /* valid once it exists */
     bool fixed;           /* belongs to an applied layout: never destroyed for another request */
     uint8_t tries;        /* failed destroys */
+    bool used;            /* somebody held it: `last` */
     uint32_t lease;       /* who holds it or waits for it; 0 = nobody */
     uint32_t op;          /* CREATING, DESTROYING: the action under way; 0 = not asked for yet */
     struct owner last;    /* who held it last, meaningful when `used` */
     uint32_t last_gid;    /* primary group of that owner, for warm_reuse: group */
-    bool used;
     int64_t since;        /* boot time of the last change of state */
     int64_t retry_at;     /* QUARANTINED, CREATING: not tried again before this; 0 = free */
 };
