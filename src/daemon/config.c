@@ -19,6 +19,8 @@ void config_default(struct config *ret)
 {
     *ret = (struct config){
         .history = 90 * TIME_DAY,
+        .vote_every = TIME_HOUR,
+        .vote_requests = 100,
         .policy = {.default_for = TIME_NEVER,
                    .max_for = TIME_NEVER,
                    .grace = 30 * TIME_S,
@@ -245,28 +247,51 @@ static int settle_default_for(const struct field_at *root, const json_t *tree, s
     return 0;
 }
 
-static int read_placement(const struct field_at *root, const json_t *tree, const char *name,
-                          struct policy *p, struct error *err)
+static int read_vote(const struct field_at *root, const json_t *tree, json_t *vote,
+                     struct config *c, struct error *err)
 {
+    int64_t requests = c->vote_requests;
+    const struct field fields[] = {
+        {"every", FIELD_DURATION, &c->vote_every},
+        {"requests", FIELD_INT, &requests, .min = 16, .max = 1000000},
+    };
+    struct field_at at = field_key(root, tree, "vote");
+    int r = field_read(&at, vote, fields, ARRAY_LEN(fields), err);
+    c->vote_requests = (uint32_t)requests;
+    return r;
+}
+
+static int read_placement(const struct field_at *root, const json_t *tree, const char *name,
+                          json_t *vote, struct config *c, struct error *err)
+{
+    int r = vote ? read_vote(root, tree, vote, c, err) : 0;
     struct field_at at = field_key(root, tree, "placement");
     char known[200] = "";
-    if (!name)
-        return 0;
-    p->rule = score_find(name);
-    if (p->rule != SCORE_N)
+    c->vote = name && strcmp(name, "auto") == 0;
+    if (r < 0 || !name || c->vote)
+        return r;
+    c->policy.rule = score_find(name);
+    if (c->policy.rule != SCORE_N)
         return 0;
     for (unsigned i = 0; i < SCORE_N; i++) {
         size_t used = strlen(known);
         (void)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", score_name(i));
     }
-    return field_error(&at, err, "no rule is called '%s'; there are %s", name, known);
+    return field_error(&at, err, "no rule is called '%s'; there are auto, %s", name, known);
+}
+
+/* What was said, if anything was. */
+static void copy_text(char *to, size_t size, const char *text)
+{
+    if (text)
+        (void)str_copy(to, size, text);
 }
 
 static int read_tree(const char *path, const struct yaml *y, struct config *c, struct error *err)
 {
     struct field_at root = {.what = path, .marks = &y->marks};
     const char *socket = NULL, *nvml = NULL, *warm = NULL, *placement = NULL;
-    json_t *manage = NULL, *operators = NULL, *quotas = NULL, *pools = NULL;
+    json_t *manage = NULL, *operators = NULL, *quotas = NULL, *pools = NULL, *vote = NULL;
     int64_t queue_max = 0;
     const struct field fields[] = {
         {"socket", FIELD_STRING, &socket, .max = CONFIG_PATH - 1},
@@ -281,6 +306,7 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
         {"idle_keep", FIELD_DURATION, &c->policy.idle_keep, .never = true},
         {"warm_reuse", FIELD_STRING, &warm},
         {"placement", FIELD_STRING, &placement},
+        {"vote", FIELD_OBJECT, &vote},
         {"queue_max", FIELD_INT, &queue_max, .min = 1, .max = 100000},
         {"history", FIELD_DURATION, &c->history, .never = true},
         {"quotas", FIELD_OBJECT, &quotas},
@@ -288,15 +314,13 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
     int r = field_read(&root, y->root, fields, ARRAY_LEN(fields), err);
     if (r < 0)
         return r;
-    if (socket)
-        (void)str_copy(c->socket, sizeof c->socket, socket);
-    if (nvml)
-        (void)str_copy(c->nvml, sizeof c->nvml, nvml);
+    copy_text(c->socket, sizeof c->socket, socket);
+    copy_text(c->nvml, sizeof c->nvml, nvml);
     c->policy.queue_max = (uint32_t)queue_max;
     if (warm)
         r = read_warm(&root, y->root, warm, &c->policy.warm_reuse, err);
     if (r == 0)
-        r = read_placement(&root, y->root, placement, &c->policy, err);
+        r = read_placement(&root, y->root, placement, vote, c, err);
     if (r == 0)
         r = settle_default_for(&root, y->root, &c->policy, err);
     if (r == 0 && manage)

@@ -26,6 +26,9 @@ struct config {
     size_t operator_n;
     int64_t history;            /* how long ended leases are kept */
     struct policy policy;
+    bool vote;                  /* placement: auto; policy.rule is what to begin with */
+    int64_t vote_every;         /* at most one vote in so long */
+    uint32_t vote_requests;     /* ... and in so many requests */
     struct config_quota quota_default;
     struct config_quota quotas[CONFIG_QUOTAS];
     size_t quota_n;

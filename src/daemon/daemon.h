@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 struct api;
+struct ballot;
 struct binds;
 struct driver;
 
@@ -61,6 +62,7 @@ struct daemon {
     struct driver *driver;
     struct binds *binds;
     struct api *api;
+    struct ballot *ballot;
     struct notes notes;
     struct user_names users;
 };

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "daemon/api.h"
+#include "daemon/ballot.h"
 #include "daemon/bind.h"
 #include "daemon/daemon.h"
 #include "daemon/driver.h"
@@ -176,6 +177,7 @@ int daemon_reload(struct daemon *d, struct error *err)
     if (r < 0)
         return r;
     struct event e = {.kind = EVENT_POLICY, .policy = fresh.policy};
+    ballot_settle(d, &fresh, &e.policy);
     r = turn_event(d, &e, NULL, err);
     if (r < 0)
         return r;
@@ -297,7 +299,11 @@ static int start(struct daemon *d, const struct options *o, struct error *err)
         r = turn_init(d, err);
     if (r == 0)
         r = open_state(d, err);
+    if (r == 0)
+        r = ballot_init(d, err);
     struct event e = {.kind = EVENT_POLICY, .policy = d->config.policy};
+    if (r == 0)
+        ballot_settle(d, &d->config, &e.policy);
     if (r == 0)
         r = turn_event(d, &e, NULL, err);
     if (r == 0)
@@ -321,6 +327,7 @@ static void stop(struct daemon *d, int lifeline)
     if (d->loop)
         turn_done(d);
     driver_stop(d);
+    ballot_done(d);
     binds_done(d);
     notes_done(d);
     lease_clock_done(d);

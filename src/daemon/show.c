@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "daemon/ballot.h"
 #include "daemon/bind.h"
 #include "daemon/driver.h"
 #include "daemon/note.h"
@@ -463,6 +464,7 @@ json_t *show_status(struct daemon *d, bool hide_owners)
     set_text(o, "trouble", driver_trouble(d));
     set(o, "privacy", json_boolean(d->config.privacy));
     set_text(o, "placement", score_name(world_policy(d->world)->rule));
+    set(o, "chosen", ballot_show(d));
     set_text(o, "store", d->turn.failed ? "failed" : "ok");
     for (unsigned slot = 0; slot < world_gpu_n(d->world); slot++)
         if (world_gpu(d->world, slot))

@@ -29,6 +29,22 @@ TEST(nothing_said_is_a_configuration)
     CHECK(c.policy.default_for == TIME_NEVER);
     CHECK_INT(c.policy.grace, ==, 30 * TIME_S);
     CHECK_INT(c.policy.rule, ==, SCORE_FGD_FILL);
+    CHECK(!c.vote);
+}
+
+TEST(a_vote_is_asked_for_by_name)
+{
+    struct config c;
+    struct error err;
+    CHECK_INT(read_text("placement: auto\n", &c, &err), ==, 0);
+    CHECK(c.vote && c.vote_every == TIME_HOUR && c.vote_requests == 100);
+    CHECK_INT(c.policy.rule, ==, SCORE_FGD_FILL);
+    CHECK_INT(read_text("placement: auto\nvote: {every: 5m, requests: 16}\n", &c, &err), ==, 0);
+    CHECK(c.vote && c.vote_every == 5 * TIME_MIN && c.vote_requests == 16);
+    CHECK_INT(read_text("placement: mfi\nvote: {every: 5m}\n", &c, &err), ==, 0);
+    CHECK(!c.vote);
+    CHECK_INT(read_text("placement: auto\nvote: {requests: 2}\n", &c, &err), ==, -ERROR_INVALID);
+    CHECK_HAS(err.text, "requests");
 }
 
 TEST(every_key)
@@ -78,7 +94,8 @@ TEST(mistakes_are_named_with_line_and_column)
         {"grace: 30s\nmanaged: all\n", {"line 2", "manage"}},
         {"grace: soon\n", {"line 1", "grace"}},
         {"warm_reuse: friends\n", {"line 1", "owner, group or any"}},
-        {"grace: 1s\nplacement: tight\n", {"line 2", "no rule is called 'tight'; there are room"}},
+        {"grace: 1s\nplacement: tight\n",
+         {"line 2", "no rule is called 'tight'; there are auto, room"}},
         {"operators: [no-such-group-here]\n", {"no-such-group-here", "operators"}},
         {"quotas: {users: {root: {slices: 0}}}\n", {"slices", "root"}},
         {"pools: {\"0\": round}\n", {"sliced, whole or elastic", "line 1"}},

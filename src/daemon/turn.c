@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "daemon/act.h"
 #include "daemon/api.h"
+#include "daemon/ballot.h"
 #include "daemon/bind.h"
 #include "daemon/driver.h"
 
@@ -152,6 +153,8 @@ int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct er
         return r;
     if (ret_lease)
         *ret_lease = t->outcome.lease;
+    if (e->kind == EVENT_ASK)
+        ballot_asked(d, &e->ask.lease);
     if (t->outcome.changes.n == 0 && t->outcome.action_n == 0)
         return 0;
     r = reserve_actions(t, t->outcome.action_n, err);
@@ -223,6 +226,7 @@ static int on_turn_end(sd_event_source *source, void *arg)
         act_do(d, &actions[i]);
     free(actions);
     api_turn_over(d);
+    ballot_consider(d);
     arm_deadline(d);
     return 0;
 }

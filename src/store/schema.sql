@@ -39,7 +39,10 @@ CREATE TABLE policy (
     default_for INTEGER NOT NULL, max_for INTEGER NOT NULL, grace INTEGER NOT NULL,
     idle_keep INTEGER NOT NULL, warm_reuse TEXT NOT NULL, queue_max INTEGER NOT NULL,
     no_backfill INTEGER NOT NULL, rule TEXT NOT NULL,
-    mix_low INTEGER NOT NULL, mix_high INTEGER NOT NULL -- parts of 255 per profile, a byte each
+    mix_low INTEGER NOT NULL, mix_high INTEGER NOT NULL, -- parts of 255 per profile, a byte each
+    rule_since INTEGER NOT NULL, -- CLOCK_REALTIME
+    vote_jobs INTEGER NOT NULL, vote_for INTEGER NOT NULL,
+    vote_gain INTEGER NOT NULL, vote_noise INTEGER NOT NULL -- millionths
 ) STRICT;
 
 CREATE TABLE gpus (

@@ -95,6 +95,11 @@ static const struct column policy_columns[] = {
     WORD(policy, rule, rule_words),
     {"mix_low", ROW_UINT, offsetof(struct policy, mix.word[0]), sizeof(uint64_t)},
     {"mix_high", ROW_UINT, offsetof(struct policy, mix.word[1]), sizeof(uint64_t)},
+    INT(policy, rule_since),
+    UINT(policy, vote_jobs),
+    UINT(policy, vote_for),
+    INT(policy, vote_gain),
+    INT(policy, vote_noise),
 };
 const struct row_table table_policy = {"policy", {"one"}, TABLE(policy_columns)};
 
