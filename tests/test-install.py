@@ -20,6 +20,8 @@ echo fettad $(readlink /proc/$daemon/exe)
 for child in $(cat /proc/$daemon/task/*/children); do echo worker $(readlink /proc/$child/exe); done
 for emud in $(cat /proc/$PPID/task/*/children); do echo beside $(readlink /proc/$emud/exe); done
 echo library $(echo $LD_LIBRARY_PATH | cut -d: -f1)
+echo more $(readlink /proc/$PPID/exe)
+echo plans $(fetta plan --example | grep -c ^services:)
 """
 
 
@@ -60,9 +62,16 @@ def main():
             said.setdefault(words[0], []).extend(words[1:])
         checks.append(("a job runs on a slice", status == 0 and said.get("job", [""])[0].startswith("MIG-")))
         wanted = {"fettad": path["sbindir"] + "/fettad", "worker": path["libexecdir"] + "/fetta/fetta-worker",
+                  "more": path["libexecdir"] + "/fetta/fetta-more",
                   "library": path["libdir"] + "/fetta/emulated"}
         for name, at in wanted.items():
             checks.append((f"its {name} is the installed one", set(said.get(name, [])) == {root + at}))
+        checks.append(("a verb of fetta-more is found from within", said.get("plans") == ["1"]))
+        # Each library costs every start; a sanitizer has its own.
+        if o["b_sanitize"] == "none":
+            told = subprocess.run(["readelf", "-d", root + path["bindir"] + "/fetta"], stdout=subprocess.PIPE, text=True, check=True).stdout
+            loads = sorted(re.findall(r"NEEDED.*\[(.*?)\.so", told))
+            checks.append((f"fetta loads a JSON parser and the C library, no more: {' '.join(loads)}", set(loads) <= {"libjansson", "libc"}))
         checks.append(("its driver is the installed one", root + path["bindir"] + "/fetta-emud" in said.get("beside", [])))
         for at in (path["includedir"] + "/fetta/fetta.h", path["mandir"] + "/man1/fetta.1", path["mandir"] + "/man5/fetta.yaml.5",
                    path["mandir"] + "/man8/fettad.8", path["libdir"] + "/pkgconfig/fetta.pc", path["libdir"] + "/libfetta.so",

@@ -17,6 +17,7 @@ struct fetta;
 
 struct cli {
     const struct verb *verb;
+    char **typed; /* the whole command line */
     struct table_look out, err; /* how to write on stdout and stderr */
     bool json;                  /* --json was given */
     int patience_ms;            /* a call may take so long; 0: a minute, -1: without limit */

@@ -1,4 +1,5 @@
-/* fetta: finds the verb and runs it. What verbs there are is in verbs.def. */
+/* fetta and fetta-more: finds the verb and runs it. What verbs there are is in verbs.def, which of
+ * them each program has itself in verbs-fetta.c and verbs-more.c. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -44,7 +45,8 @@ int main(int argc, char **argv)
         return 125;
     /* Characters only: the rest costs a dozen files at each start, and all output is English. */
     (void)setlocale(LC_CTYPE, "");
-    struct cli c = {.out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
+    struct cli c = {
+        .typed = argv, .out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
     int status = run(&c, argc, argv);
     cli_hang_up(&c);
     /* A full disk behind stdout shows only when the last of it is written. */

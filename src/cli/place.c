@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cli/beside.h"
 #include "proc/proc.h"
 
 #include <errno.h>
@@ -27,50 +28,11 @@
 #define MARKED_TERM (4 * TIME_S)
 #define MARKED_MOST (10 * TIME_S)
 
-/* What stands before the installed directory of fetta where it was installed below another root, as
- * packages are made and tested: the other programs are below it, too. */
-static int root_len(const char *bin)
-{
-    size_t n = strlen(bin), installed = sizeof FETTA_BINDIR - 1;
-    return n > installed && strcmp(bin + n - installed, FETTA_BINDIR) == 0 ? (int)(n - installed)
-                                                                           : 0;
-}
-
-/* The first of several places, relative to the directory of fetta, where a file is. */
-static int find(const char *bin, const char *const *places, const char *what, char ret[PATH_MAX],
-                struct error *err)
-{
-    for (; *places; places++) {
-        char path[PATH_MAX * 2];
-        if (**places == '/')
-            (void)snprintf(path, sizeof path, "%.*s%s", root_len(bin), bin, *places);
-        else
-            (void)snprintf(path, sizeof path, "%s/%s", bin, *places);
-        if (access(path, R_OK) == 0 && realpath(path, ret))
-            return 0;
-    }
-    return error_set(err, ERROR_NOT_FOUND,
-                     "cannot find %s beside %s; is all of fetta installed or built?", what, bin);
-}
-
-/* The directory of fetta itself. */
-static int find_bin(char ret[PATH_MAX], struct error *err)
-{
-    ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
-    if (n < 0)
-        return error_errno(err, ERROR_IO, errno, "cannot tell where fetta itself is");
-    ret[n] = '\0';
-    *strrchr(ret, '/') = '\0';
-    return 0;
-}
-
 int place_find_worker(char ret[PATH_MAX], struct error *err)
 {
     static const char *const workers[] = {"../daemon/fetta-worker", FETTA_LIBEXEC "/fetta-worker",
                                           NULL};
-    char bin[PATH_MAX];
-    int r = find_bin(bin, err);
-    return r < 0 ? r : find(bin, workers, "fetta-worker", ret, err);
+    return beside_find(workers, "fetta-worker", ret, err);
 }
 
 static int find_programs(struct place *p, const char *folder, struct error *err)
@@ -84,12 +46,12 @@ static int find_programs(struct place *p, const char *folder, struct error *err)
     (void)snprintf(built, sizeof built, "../shim/nvml/%slibnvidia-ml.so.1", folder);
     (void)snprintf(installed, sizeof installed, FETTA_LIBDIR "/fetta/emulated/%slibnvidia-ml.so.1",
                    folder);
-    int r = find_bin(p->bin, err);
+    int r = beside_bin(p->bin, err);
     if (r == 0)
-        r = find(p->bin, emuds, "fetta-emud", p->emud, err);
+        r = beside_find(emuds, "fetta-emud", p->emud, err);
     if (r == 0)
-        r = find(p->bin, daemons, "fettad", p->fettad, err);
-    return r ? r : find(p->bin, libraries, "the emulated libnvidia-ml.so.1", p->nvml, err);
+        r = beside_find(daemons, "fettad", p->fettad, err);
+    return r ? r : beside_find(libraries, "the emulated libnvidia-ml.so.1", p->nvml, err);
 }
 
 static int write_config(const struct place *p, struct error *err)

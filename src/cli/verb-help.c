@@ -5,16 +5,14 @@
 
 static void overview(const struct cli *c, struct str *out)
 {
-    size_t n;
-    const struct verb *verbs = verb_all(&n);
     AUTO_TABLE struct table t = {.columns = 2};
     str_add(out, "fetta leases slices of GPUs (MIG instances), and whole GPUs.\n\n"
                  "  fetta run -s 1g.10gb -- python train.py    lease, run, give back\n"
                  "  fetta status                               who holds what\n"
                  "  fetta emulate dgx-a100 -- bash             try it without a GPU\n\n");
-    for (size_t i = 0; i < n; i++) {
-        table_addf(&t, "  %s", verbs[i].name);
-        table_add(&t, TABLE_PLAIN, verbs[i].help);
+    for (unsigned i = 0; i < VERB_N; i++) {
+        table_addf(&t, "  %s", cli_verbs[i].name);
+        table_add(&t, TABLE_PLAIN, cli_verbs[i].help);
     }
     table_print(&t, &c->out, out);
     str_add(out, "\nfetta VERB --help says what a verb takes, man fetta the rest.\n");

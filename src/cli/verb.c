@@ -5,48 +5,36 @@
 
 #include <string.h>
 
-static const struct verb verbs[] = {
-#define VERB(id, name, synopsis, exit, help) {name, synopsis, exit, help, verb_##id},
-#include "cli/verbs.def"
-#undef VERB
-};
-
-const struct verb *verb_all(size_t *ret_n)
-{
-    *ret_n = ARRAY_LEN(verbs);
-    return verbs;
-}
-
 static const struct verb *find(const char *first, const char *second)
 {
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        const char *name = verbs[i].name;
+    for (unsigned i = 0; i < VERB_N; i++) {
+        const char *name = cli_verbs[i].name;
         size_t n = strlen(first);
         if (strncmp(name, first, n) != 0)
             continue;
         if (second ? name[n] == ' ' && strcmp(name + n + 1, second) == 0 : name[n] == '\0')
-            return &verbs[i];
+            return &cli_verbs[i];
     }
     return NULL;
 }
 
 /* The first words of the verbs, or the second ones of those that begin with `first`. */
-static size_t words_of(const char *first, const char *ret[ARRAY_LEN(verbs)])
+static size_t words_of(const char *first, const char *ret[VERB_N])
 {
     size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+    for (unsigned i = 0; i < VERB_N; i++) {
         size_t len = first ? strlen(first) : 0;
         if (!first)
-            ret[n++] = strchr(verbs[i].name, ' ') ? "lease" : verbs[i].name;
-        else if (strncmp(verbs[i].name, first, len) == 0 && verbs[i].name[len] == ' ')
-            ret[n++] = verbs[i].name + len + 1;
+            ret[n++] = strchr(cli_verbs[i].name, ' ') ? "lease" : cli_verbs[i].name;
+        else if (strncmp(cli_verbs[i].name, first, len) == 0 && cli_verbs[i].name[len] == ' ')
+            ret[n++] = cli_verbs[i].name + len + 1;
     }
     return n;
 }
 
 static void unknown(const char *first, const char *second, struct error *err)
 {
-    const char *words[ARRAY_LEN(verbs)];
+    const char *words[VERB_N];
     size_t n = words_of(first, words);
     if (n == 0) {
         n = words_of(NULL, words);

@@ -18,11 +18,23 @@ struct verb {
 #include "cli/verbs.def"
 #undef VERB
 
+enum verb_id {
+#define VERB(id, ...) VERB_##id,
+#include "cli/verbs.def"
+#undef VERB
+    VERB_N
+};
+
+/* The verbs in the order of verbs.def, as the program runs them that this is linked into: fetta
+ * (verbs-fetta.c) or fetta-more (verbs-more.c). */
+extern const struct verb cli_verbs[VERB_N];
+
 /* `fetta` alone: my leases, what is free, what to type next. */
 int verb_home(struct cli *c, int argc, char **argv);
 
-/* All verbs in the order of verbs.def; *ret_n of them. */
-const struct verb *verb_all(size_t *ret_n);
+/* Any verb that is MORE in verbs.def: becomes fetta-more with all that was typed. Returns only when
+ * that failed, with the exit status. */
+int verb_more(struct cli *c, int argc, char **argv);
 
 /* The verb that the arguments name, in one word or two; *ret_words says which. NULL with an
  * error that names the nearest. */

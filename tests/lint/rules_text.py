@@ -119,7 +119,7 @@ def shell(tree):
     return found
 
 
-VERB = re.compile(r'^\s*VERB\(\s*(?:"([\w-]+)"|([\w-]+))', re.M)
+VERB = re.compile(r'^\s*(?:VERB|MORE)\(\s*(?:"([\w-]+)"|([\w-]+))', re.M)
 
 
 def verbs(tree):

@@ -100,7 +100,7 @@ SAMPLES = {
         ("no functions", {"src/a.h": "struct a {\n    int (*f)(int);\n};\nstatic inline int b(int c)\n{\n    return d(c);\n}\n"}, None)],
     "shell": [("an unquoted name", {"tools/a.sh": "#!/bin/sh\n\nrm -r $1\n"}, 3), ("a quoted one", {"tools/a.sh": '#!/bin/sh\nrm -r "$1"\n'}, None)],
     "verbs": [
-        ("no page", {"src/cli/verbs.def": '/* x */\nVERB(run, "x")\nVERB(top, "x")\n', "docs/fetta-run.1.scd": "x\n"}, 3),
+        ("no page", {"src/cli/verbs.def": '/* x */\nVERB(run, "x")\nMORE(top, "x")\n', "docs/fetta-run.1.scd": "x\n"}, 3),
         ("no rows", {"src/cli/verbs.def": "/* x */\n"}, 1),
         ("pages", {"src/cli/verbs.def": 'VERB(run, "x")\nVERB(top, "x")\n', "docs/fetta-run.1.scd": "x\n",
                    "docs/fetta.1.scd": "# COMMANDS\n\n*fetta top*\n"}, None)],
