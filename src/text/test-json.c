@@ -204,7 +204,7 @@ TEST(random_damage)
 static int parse_and_read(void)
 {
     static const char text[] =
-        "{\"count\": 3, \"tags\": [1, 2, \"three\"], \"extra\": {\"a\": 1.5}}";
+        "{\"count\": 3, \"tags\": [1, 2, \"thr\\u00e9e\"], \"extra\": {\"a\": 1.5}}";
     struct error err = {0};
     json_t *tree;
     int result = json_parse(text, sizeof(text) - 1, "x", &tree, &err);
