@@ -44,7 +44,7 @@ static int read_page(const struct call *c, struct store_page *ret, struct owner 
                      struct error *err)
 {
     int64_t last = INT64_MAX / TIME_S - 1; /* seconds since the epoch that nanoseconds can hold */
-    int64_t uid = -1, after = 0, since = 0, until = last, limit = PAGE;
+    int64_t uid = -1, live = 0, after = 0, since = 0, until = last, limit = PAGE;
     int r = number(c, "uid", UINT32_MAX, &uid, err);
     if (r == 0)
         r = number(c, "after", UINT32_MAX, &after, err);
@@ -52,6 +52,8 @@ static int read_page(const struct call *c, struct store_page *ret, struct owner 
         r = number(c, "since", last, &since, err);
     if (r == 0)
         r = number(c, "until", last, &until, err);
+    if (r == 0)
+        r = number(c, "live", 1, &live, err);
     if (r == 0)
         r = number(c, "limit", PAGE_MAX, &limit, err);
     if (r < 0)
@@ -69,6 +71,7 @@ static int read_page(const struct call *c, struct store_page *ret, struct owner 
                                .after = (uint32_t)after,
                                .since = since * TIME_S,
                                .until = until * TIME_S,
+                               .live = live == 1,
                                .limit = (size_t)limit};
     return 0;
 }

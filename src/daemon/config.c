@@ -19,6 +19,7 @@ void config_default(struct config *ret)
 {
     *ret = (struct config){
         .history = 90 * TIME_DAY,
+        .sample = TIME_NEVER,
         .vote_every = TIME_HOUR,
         .vote_requests = 100,
         .policy = {.default_for = TIME_NEVER,
@@ -287,6 +288,16 @@ static void copy_text(char *to, size_t size, const char *text)
         (void)str_copy(to, size, text);
 }
 
+/* More often would burden the driver for nothing that anybody sees. */
+static int check_sample(const struct field_at *root, const json_t *tree, const struct config *c,
+                        struct error *err)
+{
+    struct field_at at = field_key(root, tree, "sample");
+    if (c->sample >= 100 * TIME_MS)
+        return 0;
+    return field_error(&at, err, "at least 100ms was expected, or never");
+}
+
 static int read_tree(const char *path, const struct yaml *y, struct config *c, struct error *err)
 {
     struct field_at root = {.what = path, .marks = &y->marks};
@@ -309,6 +320,7 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
         {"vote", FIELD_OBJECT, &vote},
         {"queue_max", FIELD_INT, &queue_max, .min = 1, .max = 100000},
         {"history", FIELD_DURATION, &c->history, .never = true},
+        {"sample", FIELD_DURATION, &c->sample, .never = true},
         {"quotas", FIELD_OBJECT, &quotas},
     };
     int r = field_read(&root, y->root, fields, ARRAY_LEN(fields), err);
@@ -323,6 +335,8 @@ static int read_tree(const char *path, const struct yaml *y, struct config *c, s
         r = read_placement(&root, y->root, placement, vote, c, err);
     if (r == 0)
         r = settle_default_for(&root, y->root, &c->policy, err);
+    if (r == 0)
+        r = check_sample(&root, y->root, c, err);
     if (r == 0 && manage)
         r = read_manage(&root, y->root, manage, c, err);
     if (r == 0 && operators)

@@ -24,6 +24,7 @@ struct config {
     bool privacy;               /* owners hidden from other users */
     uint32_t operators[CONFIG_GROUPS]; /* gids that may end, drain, extend */
     size_t operator_n;
+    int64_t sample;             /* how often the memory in use on leases is looked at */
     int64_t history;            /* how long ended leases are kept */
     struct policy policy;
     bool vote;                  /* placement: auto; policy.rule is what to begin with */

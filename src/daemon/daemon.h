@@ -17,6 +17,7 @@
 struct api;
 struct ballot;
 struct binds;
+struct peaks;
 struct driver;
 
 enum { DAEMON_LEASES = 4096 }; /* live and waiting ones at a time */
@@ -61,6 +62,7 @@ struct daemon {
     struct turn turn;
     struct driver *driver;
     struct binds *binds;
+    struct peaks *peaks;
     struct api *api;
     struct ballot *ballot;
     struct notes notes;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "daemon/bind.h"
+#include "daemon/peak.h"
 #include "daemon/see.h"
 #include "daemon/turn.h"
 #include "device/worker.h"
@@ -208,6 +209,17 @@ static void answer_wait(struct unit *u, int code)
         look_soon(v, SETTLE);
 }
 
+/* Memory first: what is heard of processes may be the end of their lease. */
+static void answer_processes(struct unit *u, unsigned slot, const struct worker_answer *a)
+{
+    struct driver *v = u->driver;
+    peaks_heard(v->daemon, slot, a->code, a->processes, a->process_n);
+    if (unit_index(u) != LOOK_UNIT)
+        binds_processes(v->daemon, slot, a->code, a->processes, a->process_n);
+    else if (v->look_wanted && u->job_n == 0)
+        look_soon(v, 0); /* it had to wait for us */
+}
+
 static void answer(struct unit *u, struct worker_answer *a)
 {
     struct job job = u->jobs[0];
@@ -229,7 +241,7 @@ static void answer(struct unit *u, struct worker_answer *a)
         answer_look(u, a->code, a->machine, &a->err);
         break;
     case WORKER_PROCESSES:
-        binds_processes(v->daemon, job.action.gpu, a->code, a->processes, a->process_n);
+        answer_processes(u, job.action.gpu, a);
         break;
     case WORKER_WAIT:
     case WORKER_OBSERVE_GPU:
@@ -480,6 +492,17 @@ bool driver_ask_processes(struct daemon *d, unsigned slot)
         return false;
     (void)snprintf(job.request.op.gpu, sizeof job.request.op.gpu, "%s", uuid);
     return push(&d->driver->units[slot], &job);
+}
+
+void driver_ask_memory(struct daemon *d, unsigned slot)
+{
+    const char *uuid = store_gpu_uuid(d->store, (uint16_t)slot);
+    struct job job = {.request = {.call = WORKER_PROCESSES},
+                      .action = {.gpu = (uint16_t)slot}};
+    if (!uuid || d->driver->lost)
+        return;
+    (void)snprintf(job.request.op.gpu, sizeof job.request.op.gpu, "%s", uuid);
+    (void)push(&d->driver->units[LOOK_UNIT], &job);
 }
 
 bool driver_slow(const struct daemon *d, unsigned slot)

@@ -24,6 +24,10 @@ void driver_forget(struct daemon *d);
  * the question could not be put (the driver is away). */
 bool driver_ask_processes(struct daemon *d, unsigned slot);
 
+/* The same to learn what is in use there, of the worker that looks, so that no change waits for it;
+ * peaks_heard hears the answer. It is nothing that must be answered. */
+void driver_ask_memory(struct daemon *d, unsigned slot);
+
 /* True while a call on this GPU has run for more than two seconds. */
 bool driver_slow(const struct daemon *d, unsigned slot);
 

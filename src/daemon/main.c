@@ -13,6 +13,7 @@
 #include "daemon/driver.h"
 #include "daemon/listen.h"
 #include "daemon/note.h"
+#include "daemon/peak.h"
 #include "daemon/turn.h"
 
 #include <errno.h>
@@ -182,6 +183,7 @@ int daemon_reload(struct daemon *d, struct error *err)
     if (r < 0)
         return r;
     d->config = fresh;
+    peaks_again(d);
     log_info("configuration read again from %s", d->config_path);
     return 0;
 }
@@ -298,6 +300,8 @@ static int start(struct daemon *d, const struct options *o, struct error *err)
     if (r == 0)
         r = turn_init(d, err);
     if (r == 0)
+        r = peaks_init(d, err);
+    if (r == 0)
         r = open_state(d, err);
     if (r == 0)
         r = ballot_init(d, err);
@@ -324,11 +328,13 @@ static void stop(struct daemon *d, int lifeline)
         binds_abandon(d);
     /* Leases and their processes stay: the next fettad finds them again. */
     api_stop(d);
+    peaks_stop(d);
     if (d->loop)
         turn_done(d);
     driver_stop(d);
     ballot_done(d);
     binds_done(d);
+    peaks_done(d);
     notes_done(d);
     lease_clock_done(d);
     world_free(d->world);

@@ -10,6 +10,7 @@
 #include "daemon/bind.h"
 #include "daemon/driver.h"
 #include "daemon/note.h"
+#include "daemon/peak.h"
 #include "daemon/user.h"
 #include "engine/view.h"
 
@@ -71,12 +72,13 @@ const char *show_owner(struct daemon *d, struct owner o, char buf[SHOW_OWNER])
 
 /* The rest of a slice, for a single lease: what is in it. */
 static void set_slice_details(json_t *o, const char *gpu_uuid, const struct lease_slice *s,
-                              uint64_t mib, unsigned compute, unsigned sms)
+                              uint64_t mib, unsigned compute, unsigned of, unsigned sms)
 {
     set_text(o, "gpu_uuid", gpu_uuid);
     set(o, "ci", s->made && s->profile != BOARD_NO_PROFILE ? json_integer(s->ci) : json_null());
     set(o, "memory_bytes", json_integer((json_int_t)(mib << 20)));
     set(o, "compute", json_integer(compute));
+    set(o, "compute_of", json_integer(of));
     set(o, "sms", json_integer(sms));
 }
 
@@ -95,7 +97,8 @@ static json_t *show_slice(struct daemon *d, const struct lease_slice *s, bool br
         set_text(o, "gi", NULL);
         set_text(o, "start", NULL);
         if (!brief && b)
-            set_slice_details(o, gpu_uuid, s, b->total_mib, b->compute_slices, b->sms);
+            set_slice_details(o, gpu_uuid, s, b->total_mib, b->compute_slices, b->compute_slices,
+                              b->sms);
         return o;
     }
     const struct profile *p = &b->profiles[s->profile];
@@ -105,7 +108,7 @@ static json_t *show_slice(struct daemon *d, const struct lease_slice *s, bool br
     set(o, "gi", s->made ? json_integer(s->gi) : json_null());
     set(o, "start", json_integer(s->start));
     if (!brief)
-        set_slice_details(o, gpu_uuid, s, p->mib, p->compute, p->sms);
+        set_slice_details(o, gpu_uuid, s, p->mib, p->compute, b->compute_slices, p->sms);
     return o;
 }
 
@@ -288,6 +291,30 @@ static json_t *show_line(struct daemon *d, const struct lease *l, bool hide_owne
     return o;
 }
 
+/* The smallest slice that would have held the peak with a tenth of it to spare; null where that is
+ * not smaller, or no process was seen. */
+static json_t *show_would_fit(struct daemon *d, const struct lease *l, uint64_t peak)
+{
+    const struct gpu *g = l->slice_n ? world_gpu(d->world, l->slices[0].gpu) : NULL;
+    const struct board *b = g ? world_board(d->world, g->board) : NULL;
+    char name[BOARD_PROFILE_NAME];
+    unsigned fits = BOARD_NO_PROFILE;
+    if (b && peak > 0)
+        fits = board_profile_smaller(b, l->slices[0].profile, peak + peak / 10);
+    if (fits == BOARD_NO_PROFILE)
+        return json_null();
+    const struct profile *p = &b->profiles[fits];
+    return json_pack("{s:s, s:i, s:I}", "profile", board_profile_name(b, p, name), "compute",
+                     (int)p->compute, "memory_bytes", (json_int_t)p->mib << 20);
+}
+
+static void set_peak(struct daemon *d, json_t *o, const struct lease *l, struct store_peak peak)
+{
+    set(o, "peak_bytes", peak.looks ? json_integer((json_int_t)peak.bytes) : json_null());
+    set(o, "peak_looks", json_integer(peak.looks));
+    set(o, "would_fit", show_would_fit(d, l, peak.bytes));
+}
+
 static bool is_mine(const struct lease *l, const struct viewer *v)
 {
     return l->asker_uid == v->uid || (l->owner.kind == OWNER_UID && l->owner.id == v->uid);
@@ -306,6 +333,7 @@ json_t *show_lease(struct daemon *d, const struct lease *l, const struct viewer 
     set(o, "ended", show_instant(d, l->ended_at));
     set(o, "confined", json_boolean(binds_confined(d, l->id)));
     set_text(o, "notice", notice(d, l, text));
+    set_peak(d, o, l, peaks_get(d, l->id));
     set(o, "left_behind", show_left(""));
     set_text(o, "exit_status", NULL);
     set(o, "mine", json_boolean(mine));
@@ -327,6 +355,9 @@ json_t *show_past(struct daemon *d, const struct store_past *p, const struct vie
     set(o, "mine", json_boolean(is_mine(l, v)));
     set(o, "confined", json_false());
     set_text(o, "notice", NULL);
+    bool live = l->state != LEASE_ENDED;
+    set_peak(d, o, l, live && peaks_get(d, l->id).looks ? peaks_get(d, l->id) : p->peak);
+    set(o, "gid", json_integer(l->gid));
     set(o, "left_behind", show_left(p->left_behind));
     set_text(o, "command", p->command);
     set(o, "exit_status", p->exit_status >= 0 ? json_integer(p->exit_status) : json_null());

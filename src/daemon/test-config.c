@@ -30,6 +30,19 @@ TEST(nothing_said_is_a_configuration)
     CHECK_INT(c.policy.grace, ==, 30 * TIME_S);
     CHECK_INT(c.policy.rule, ==, SCORE_FGD_FILL);
     CHECK(!c.vote);
+    CHECK(c.sample == TIME_NEVER);
+}
+
+TEST(memory_is_looked_at_as_often_as_said)
+{
+    struct config c;
+    struct error err;
+    CHECK_INT(read_text("sample: 30s\n", &c, &err), ==, 0);
+    CHECK_INT(c.sample, ==, 30 * TIME_S);
+    CHECK_INT(read_text("sample: never\n", &c, &err), ==, 0);
+    CHECK(c.sample == TIME_NEVER);
+    CHECK_INT(read_text("sample: 0\n", &c, &err), ==, -ERROR_INVALID);
+    CHECK_HAS(err.text, "at least 100ms");
 }
 
 TEST(a_vote_is_asked_for_by_name)

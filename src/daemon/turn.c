@@ -12,6 +12,7 @@
 #include "daemon/ballot.h"
 #include "daemon/bind.h"
 #include "daemon/driver.h"
+#include "daemon/peak.h"
 
 #include <stdlib.h>
 
@@ -163,6 +164,8 @@ int turn_event(struct daemon *d, struct event *e, uint32_t *ret_lease, struct er
     r = turn_open(d, err);
     if (r == 0)
         r = store_write(d->store, &t->outcome.changes, time_wall(), err);
+    if (r == 0)
+        r = peaks_write(d, &t->outcome.changes, err);
     if (r < 0) {
         turn_fail(d, err);
         return r;
@@ -228,5 +231,6 @@ static int on_turn_end(sd_event_source *source, void *arg)
     api_turn_over(d);
     ballot_consider(d);
     arm_deadline(d);
+    peaks_turn(d);
     return 0;
 }

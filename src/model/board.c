@@ -106,6 +106,12 @@ unsigned board_profile_ppt(const struct board *b, const struct profile *p)
     return b->compute_slices ? (unsigned)ceil_div(1000u * p->compute, b->compute_slices) : 0;
 }
 
+/* Whether `p` has less than `q`: compute slices count before memory. */
+static bool is_less(const struct profile *p, const struct profile *q)
+{
+    return p->compute < q->compute || (p->compute == q->compute && p->size < q->size);
+}
+
 unsigned board_profile_by_need(const struct board *b, uint64_t bytes, unsigned compute_ppt)
 {
     unsigned best = BOARD_NO_PROFILE;
@@ -113,9 +119,21 @@ unsigned board_profile_by_need(const struct board *b, uint64_t bytes, unsigned c
         const struct profile *p = &b->profiles[i];
         if (p->suffix[0] || (uint64_t)p->mib << 20 < bytes || board_profile_ppt(b, p) < compute_ppt)
             continue;
-        const struct profile *q = &b->profiles[best == BOARD_NO_PROFILE ? i : best];
-        if (best == BOARD_NO_PROFILE || p->compute < q->compute ||
-            (p->compute == q->compute && p->size < q->size))
+        if (best == BOARD_NO_PROFILE || is_less(p, &b->profiles[best]))
+            best = i;
+    }
+    return best;
+}
+
+unsigned board_profile_smaller(const struct board *b, unsigned held, uint64_t bytes)
+{
+    const struct profile whole = {.compute = b->compute_slices, .size = b->memory_slices};
+    const struct profile *is = held < b->profile_n ? &b->profiles[held] : &whole;
+    unsigned best = BOARD_NO_PROFILE;
+    for (unsigned i = 0; i < b->profile_n; i++) {
+        const struct profile *p = &b->profiles[i];
+        bool fits = !p->suffix[0] && (uint64_t)p->mib << 20 >= bytes && p->size <= is->size;
+        if (fits && is_less(p, best == BOARD_NO_PROFILE ? is : &b->profiles[best]))
             best = i;
     }
     return best;

@@ -94,6 +94,11 @@ bool board_profile_wide(const struct board *b, const struct profile *p);
  */
 unsigned board_profile_by_need(const struct board *b, uint64_t bytes, unsigned compute_ppt);
 
+/* The profile that would have held `bytes` (above 0) as well as `held` did (BOARD_NO_PROFILE: the
+ * whole GPU), with less: as board_profile_by_need, and no larger in anything. BOARD_NO_PROFILE if
+ * there is none. Whether its compute slices would have sufficed is not asked. */
+unsigned board_profile_smaller(const struct board *b, unsigned held, uint64_t bytes);
+
 /* Compute-instance profiles of a GI (facts: the "c" counts of NVIDIA's tables). */
 struct ci_profile {
     uint8_t nvml;    /* NVML's CI enum, also the id nvidia-smi shows */

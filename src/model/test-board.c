@@ -193,6 +193,54 @@ TEST(profiles_by_need)
     CHECK_STR(need("gb10", 0, 0), "none");
 }
 
+static const char *smaller(const char *board, const char *held, uint64_t mib)
+{
+    static char name[BOARD_PROFILE_NAME];
+    const struct board *b = board_find(board);
+    unsigned p = board_profile_smaller(b, board_profile_by_name(b, held), mib << 20);
+    return p == BOARD_NO_PROFILE ? "none" : board_profile_name(b, &b->profiles[p], name);
+}
+
+TEST(smaller_profiles)
+{
+    CHECK_STR(smaller("a100-80", "7g.80gb", 4096), "1g.10gb");
+    CHECK_STR(smaller("a100-80", "3g.40gb", 15000), "1g.20gb");
+    CHECK_STR(smaller("a100-80", "1g.20gb", 9000), "1g.10gb");
+    CHECK_STR(smaller("a100-80", "1g.20gb", 9800), "none"); /* a 1g.10gb has 9728 MiB */
+    CHECK_STR(smaller("a100-80", "1g.10gb", 1), "none");
+    CHECK_STR(smaller("a100-80", "1g.10gb+me", 1), "none"); /* its engines are not asked about */
+    CHECK_STR(smaller("a100-80", "whole", 39000), "3g.40gb");
+    CHECK_STR(smaller("a100-80", "whole", 79000), "7g.80gb"); /* seven of its eight parts */
+    CHECK_STR(smaller("gb10", "whole", 1), "none");
+}
+
+/* Whatever is named holds the bytes, takes no more of anything, and no plain profile takes less. */
+TEST(a_smaller_profile_is_smaller)
+{
+    unsigned n, checked = 0;
+    const struct board *all = board_all(&n);
+    for (const struct board *b = all; b < all + n; b++)
+        for (unsigned i = 0; i < (unsigned)b->profile_n * b->profile_n; i++) {
+            const struct profile *held = &b->profiles[i / b->profile_n];
+            uint64_t bytes = (uint64_t)b->profiles[i % b->profile_n].mib << 20;
+            unsigned found = board_profile_smaller(b, i / b->profile_n, bytes);
+            for (const struct profile *p = b->profiles; p < b->profiles + b->profile_n; p++) {
+                const struct profile *f = found < b->profile_n ? &b->profiles[found] : held;
+                bool less = p->compute < f->compute ||
+                            (p->compute == f->compute && p->size < f->size);
+                CHECK(p->suffix[0] || (uint64_t)p->mib << 20 < bytes || p->size > held->size ||
+                      !less);
+            }
+            checked++;
+            if (found == BOARD_NO_PROFILE)
+                continue;
+            const struct profile *f = &b->profiles[found];
+            CHECK(found != i / b->profile_n && (uint64_t)f->mib << 20 >= bytes);
+            CHECK(f->compute <= held->compute && f->size <= held->size && !f->suffix[0]);
+        }
+    CHECK(checked > 100);
+}
+
 /* "1c x7 {0,...}:1" and so on, as one line per GI profile. */
 static const char *ci_text(const char *board, unsigned id)
 {

@@ -316,7 +316,8 @@ static int read_past(struct history *h, struct store_past *p)
 
 #define PAST                                                                                       \
     "SELECT lease, command, lease_text.profile, asked_wall, started_wall, ended_wall, "            \
-    "exit_status, left_behind, peak_bytes, peak_looks FROM leases LEFT JOIN lease_text USING (lease) WHERE "
+    "exit_status, left_behind, peak_bytes, peak_looks FROM leases "                                \
+    "LEFT JOIN lease_text USING (lease) WHERE "
 
 /* Everything but the parameters: ?1 is a lease's id, ?2 the owner, ?3 how many. */
 static int history_open(struct history *h, const char *sql, uint32_t id, const char *owner,
@@ -362,9 +363,13 @@ int load_history_page(sqlite3 *db, const struct names *names, const struct store
                       const char *owner, int (*visit)(const struct store_past *p, void *arg),
                       void *arg, struct error *err)
 {
-    static const char sql[] =
+    static const char ended[] =
         PAST "lease > ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'ended' "
              "AND ended_wall BETWEEN ?4 AND ?5 ORDER BY lease LIMIT ?3";
+    static const char all[] =
+        PAST "lease > ?1 AND (?2 IS NULL OR owner = ?2) AND (state <> 'ended' "
+             "OR ended_wall BETWEEN ?4 AND ?5) ORDER BY lease LIMIT ?3";
+    const char *sql = page->live ? all : ended;
     struct reader base = {.db = db, .names = names, .err = err};
     CLEANUP(history_done) struct history h = {.base = base, .row = base, .list = base};
     int result = history_open(&h, sql, page->after, owner, page->limit);

@@ -385,10 +385,11 @@ static int history_page(struct store *s, const struct store_page *page,
     size_t left = page->limit;
     for (size_t i = 0; i < m->past_n && left > 0 && result == 0; i++) {
         const struct past *p = &m->pasts[i];
-        if (!p->written || p->lease.state != LEASE_ENDED || p->lease.id <= page->after)
-            continue;
-        if (p->ended < page->since || p->ended > page->until ||
+        bool ended = p->lease.state == LEASE_ENDED;
+        if (!p->written || p->lease.id <= page->after ||
             (page->owner && !owner_equal(*page->owner, p->lease.owner)))
+            continue;
+        if (ended ? p->ended < page->since || p->ended > page->until : !page->live)
             continue;
         left--;
         result = tell(m, p, places, visit, arg, err);

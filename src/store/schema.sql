@@ -85,11 +85,11 @@ CREATE TABLE leases (
     asked_wall INTEGER NOT NULL DEFAULT 0, started_wall INTEGER NOT NULL DEFAULT 0,
     ended_wall INTEGER NOT NULL DEFAULT 0,
     exit_status INTEGER NOT NULL DEFAULT -1,
+    peak_bytes INTEGER NOT NULL DEFAULT 0, -- the most memory seen in use on one of its slices
+    peak_looks INTEGER NOT NULL DEFAULT 0, -- in so many looks; 0: nobody looked
     left_behind TEXT NOT NULL DEFAULT '' -- what had to be ended after it: lines of PID NAME
 ) STRICT;
 -- What a start of the daemon reads costs as many leases as live, however many are past.
-    peak_bytes INTEGER NOT NULL DEFAULT 0, -- the most memory seen in use on one of its slices
-    peak_looks INTEGER NOT NULL DEFAULT 0, -- in so many looks; 0: nobody looked
 CREATE INDEX leases_live ON leases (lease) WHERE state <> 'ended';
 CREATE INDEX leases_past ON leases (ended_wall) WHERE state = 'ended';
 CREATE INDEX leases_owner ON leases (owner, lease);

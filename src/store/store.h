@@ -78,12 +78,13 @@ int store_history(struct store *s, uint32_t id, const struct owner *owner, size_
                   int (*visit)(const struct store_past *p, void *arg), void *arg,
                   struct error *err);
 
-/* Which ended leases a page of history has: those that ended within since..until (wall, ns), asked
+/* Which leases a page of history has: those that ended within since..until (wall, ns), asked
  * for after the lease `after` (0: from the first), of `owner` (NULL: of everybody). */
 struct store_page {
     const struct owner *owner;
     uint32_t after;
     int64_t since, until;
+    bool live; /* those that have not ended, too */
     size_t limit;
 };
 
