@@ -73,7 +73,7 @@ def main():
             loads = sorted(re.findall(r"NEEDED.*\[(.*?)\.so", told))
             checks.append((f"fetta loads a JSON parser and the C library, no more: {' '.join(loads)}", set(loads) <= {"libjansson", "libc"}))
         checks.append(("its driver is the installed one", root + path["bindir"] + "/fetta-emud" in said.get("beside", [])))
-        for at in (path["includedir"] + "/fetta/fetta.h", path["mandir"] + "/man1/fetta.1", path["mandir"] + "/man5/fetta.yaml.5",
+        for at in (path["includedir"] + "/fetta/fetta.h", path["libexecdir"] + "/fetta/fetta-vote", path["mandir"] + "/man1/fetta.1", path["mandir"] + "/man5/fetta.yaml.5",
                    path["mandir"] + "/man8/fettad.8", path["libdir"] + "/pkgconfig/fetta.pc", path["libdir"] + "/libfetta.so",
                    path["datadir"] + "/bash-completion/completions/fetta"):
             checks.append((f"{at} is there", os.path.exists(root + at)))
