@@ -23,11 +23,14 @@
 enum { CPU_S = 120 };
 
 /* The sanitizers keep terabytes of address space, of which they use little. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MEMORY RLIM_INFINITY
+#if defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
 #else
-#define MEMORY (UINT64_C(512) << 20)
+#define SANITIZED 0
 #endif
+#define MEMORY (SANITIZED ? RLIM_INFINITY : UINT64_C(512) << 20)
 
 /* What is not permitted here is left as it is: the nice value alone does most of it. */
 static void step_back(void)
