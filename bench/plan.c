@@ -8,32 +8,16 @@
  * Everything but the times is the same on every machine. */
 #include "base/rng.h"
 #include "bench/clock.h"
+#include "bench/parva.h"
 #include "plan/serve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SETS = 200,
-    WANTED = 300,
-    TIMED = 2001,
-    BATCH = 200,
-    SCENARIOS = 6,
-    MODELS = 11,
-    PATH = 400
-};
+enum { SETS = 200, WANTED = 300, TIMED = 2001, BATCH = 200 };
 
 static const uint64_t seed = 2026;
-
-static unsigned mask_without_double(const struct board *b)
-{
-    unsigned mask = table_plain(b);
-    for (unsigned i = 0; i < b->profile_n; i++)
-        if (b->profiles[i].compute == 1 && b->profiles[i].size == 2)
-            mask &= ~(1u << i);
-    return mask;
-}
 
 static void count_layouts(const char *name, const struct board *b, unsigned mask)
 {
@@ -132,63 +116,19 @@ static void time_packing(const struct board *b, const struct table *t, const str
     clock_print(name, took, TIMED);
 }
 
-static const char *const models[MODELS] = {
-    "bert",      "densenet121", "densenet169", "densenet201", "inceptionv3", "mobilenetv2",
-    "resnet101", "resnet152",   "resnet50",    "vgg16",       "vgg19"};
-
-static bool read_rows(const char *dir, const char *file, double ret[SCENARIOS][MODELS])
-{
-    char path[PATH], line[512];
-    (void)snprintf(path, sizeof path, "%s/parvagpu-profiles/SLO/%s", dir, file);
-    FILE *f = fopen(path, "r");
-    for (unsigned s = 0; f && s < SCENARIOS && fgets(line, sizeof line, f); s++) {
-        char *rest = line;
-        for (unsigned m = 0; m < MODELS; m++) {
-            const char *cell = strsep(&rest, ",\n");
-            ret[s][m] = cell ? strtod(cell, NULL) : 0;
-        }
-    }
-    if (f)
-        (void)fclose(f);
-    return f != NULL;
-}
-
-/* ParvaGPU's own rule: a point counts if its latency is below 0.45 of the target, and then with
- * the throughput of all its processes. */
-static bool read_profile(const char *dir, const char *model, double target_ms,
-                         const struct table *t, struct serve_service *s)
-{
-    char path[PATH], line[256];
-    unsigned compute, batch, processes;
-    double rate, latency;
-    (void)snprintf(path, sizeof path, "%s/parvagpu-profiles/prof_data/%s.csv", dir, model);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%u,%u,%u,%lf,%lf", &compute, &batch, &processes, &rate, &latency) != 5 ||
-            rate <= 0 || latency * 1000 >= 0.45 * target_ms)
-            continue;
-        for (unsigned p = 0; p < table_board(t)->profile_n; p++)
-            if (table_mask(t) >> p & 1 && table_board(t)->profiles[p].compute == compute &&
-                s->per_slice[p] < rate * processes)
-                s->per_slice[p] = rate * processes;
-    }
-    if (f)
-        (void)fclose(f);
-    return f != NULL;
-}
-
-static int serve_scenario(const char *dir, const double *targets, const double *rates, unsigned by,
+static int serve_scenario(const char *dir, const struct parva_scenario *wanted, unsigned by,
                           unsigned scenario, const struct table *t, const struct pack *p)
 {
-    struct serve_service s[MODELS] = {0};
+    struct serve_service s[PARVA_MODELS] = {0};
     struct serve_plan *plan = malloc(sizeof *plan);
     unsigned n = 0, which;
     struct error err;
-    for (unsigned m = 0; m < MODELS; m++) {
-        if (rates[m] <= 0)
+    for (unsigned m = 0; m < PARVA_MODELS; m++) {
+        if (wanted->rate[m] <= 0)
             continue;
-        s[n].rate = rates[m] * by;
-        if (!read_profile(dir, models[m], targets[m], t, &s[n++]))
+        s[n].rate = wanted->rate[m] * by;
+        if (!parva_profile(dir, parva_models[m], wanted->target_ms[m], table_board(t),
+                           table_mask(t), s[n++].per_slice))
             return -1;
     }
     int64_t before = clock_now();
@@ -205,19 +145,19 @@ static int serve_scenario(const char *dir, const double *targets, const double *
 static int serve(const char *dir, const struct table *t, const struct pack *p)
 {
     static const unsigned times[] = {1, 10, 50};
-    double targets[SCENARIOS][MODELS] = {0}, rates[SCENARIOS][MODELS] = {0};
+    struct parva_scenario scenarios[PARVA_SCENARIOS];
     if (!dir) {
         printf("G6 LEFT OUT: it needs ParvaGPU's data; --data DIR or FETTA_DATA says where "
                "DIR/parvagpu-profiles is (github.com/MunQ-Lee/ParvaGPU_SC24: prof_data and SLO)\n");
         return 0;
     }
-    if (!read_rows(dir, "SLO_latency.csv", targets) || !read_rows(dir, "SLO_req_rate.csv", rates)) {
+    if (!parva_scenarios(dir, scenarios)) {
         (void)fprintf(stderr, "bench-plan: %s has no parvagpu-profiles/SLO\n", dir);
         return 1;
     }
     for (unsigned i = 0; i < 3; i++)
-        for (unsigned s = 0; s < SCENARIOS; s++)
-            if (serve_scenario(dir, targets[s], rates[s], times[i], s, t, p) < 0)
+        for (unsigned s = 0; s < PARVA_SCENARIOS; s++)
+            if (serve_scenario(dir, &scenarios[s], times[i], s, t, p) < 0)
                 return 1;
     return 0;
 }
@@ -230,12 +170,12 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: bench-plan [--data DIR]\n");
         return 2;
     }
-    count_layouts("a100-80, without 1g.20gb", a100, mask_without_double(a100));
+    count_layouts("a100-80, without 1g.20gb", a100, parva_mask(a100));
     count_layouts("a100-80", a100, table_plain(a100));
     count_layouts("h100-sxm", board_find("h100-sxm"), table_plain(board_find("h100-sxm")));
     count_layouts("a30", a30, table_plain(a30));
     struct table *t = table_new(a100, table_plain(a100));
-    struct table *plain = table_new(a100, mask_without_double(a100));
+    struct table *plain = table_new(a100, parva_mask(a100));
     struct pack *p = t ? pack_new(t) : NULL, *q = plain ? pack_new(plain) : NULL;
     int status = 1;
     if (p && q) {
