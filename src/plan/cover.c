@@ -66,6 +66,7 @@ void cover_find(const double *amounts, const double *prices, unsigned n, double 
     struct hunt h = {.amounts = amounts, .prices = prices, .need = need, .room = room, .list = ret};
     ret->bound = 0;
     ret->n = 0;
+    ret->all = true;
     for (unsigned k = 0; k < n; k++) {
         unsigned i = h.n;
         if (amounts[k] <= 0)
@@ -81,5 +82,6 @@ void cover_find(const double *amounts, const double *prices, unsigned n, double 
     unsigned best = h.order[h.n - 1];
     h.unit = prices[best] / amounts[best];
     try_piece(&h, 0, need, 0);
+    ret->all = h.steps < STEPS;
     ret->bound = h.steps < STEPS ? ret->at[0].price : h.unit * need;
 }

@@ -18,6 +18,7 @@ struct cover {
 
 struct cover_list {
     double bound; /* nothing that makes up the amount costs less */
+    bool all;     /* the search came to its end: there are no cheaper covers, or no more at all */
     unsigned n;   /* covers found, cheapest first */
     struct cover at[COVER_ROOM];
 };
