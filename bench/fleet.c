@@ -138,8 +138,8 @@ static bool place(struct naive *f, const struct stream *s, const struct sim_job 
             f->from[row] = i;
         struct placement p = {(uint8_t)row, (uint8_t)__builtin_ctz(starts)};
         layout_add(s->board, &f->gpus[i], p);
-        struct agenda_item end = {.at = now + j->run, .gpu = (uint16_t)i, .op = p.start};
-        must(agenda_add(&f->ends, end, now, &err) == 0, "out of memory");
+        struct agenda_item end = {.at = now + j->run, .gpu = i & AGENDA_GPUS, .op = p.start};
+        must(agenda_add(&f->ends, end, &err) == 0, "out of memory");
         return true;
     }
     return false;
@@ -151,13 +151,15 @@ static double naive(unsigned gpus, unsigned batches)
     struct naive f = {.gpus = calloc(gpus, sizeof *f.gpus), .n = gpus};
     struct sim_job job;
     uint64_t granted = 0;
+    struct error err;
     char name[32];
     must(f.gpus != NULL, "out of memory");
     while (next_job(&s, &job, NULL)) {
         if (s.n > s.first)
             memset(f.from, 0, sizeof f.from);
         while (agenda_next(&f.ends) <= job.submit) {
-            struct agenda_item end = agenda_take(&f.ends);
+            struct agenda_item end;
+            must(agenda_take(&f.ends, &end, &err) == 0, "out of memory");
             layout_remove(s.board, &f.gpus[end.gpu], end.op);
         }
         granted += place(&f, &s, &job, job.submit);

@@ -67,19 +67,19 @@ static unsigned index_of(struct daemon *d, unsigned slot)
 }
 
 /* Posts one event for each GPU of the set; all of them or, after a refusal, none. */
-static int each_gpu(struct call *c, uint64_t slots, struct event *e, uint16_t *gpu,
+static int each_gpu(struct call *c, uint64_t slots, struct event *e, uint32_t *gpu,
                     json_t **ret_list, struct error *err)
 {
     struct daemon *d = c->daemon;
     int r = 0;
     for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
-        *gpu = (uint16_t)slot;
+        *gpu = slot;
         if ((slots >> slot & 1) && world_gpu(d->world, slot))
             r = turn_check(d, e, err);
     }
     *ret_list = r < 0 ? NULL : json_array();
     for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
-        *gpu = (uint16_t)slot;
+        *gpu = slot;
         if (!(slots >> slot & 1) || !world_gpu(d->world, slot))
             continue;
         r = turn_event(d, e, NULL, err);
@@ -134,7 +134,7 @@ int call_manage(struct call *c, struct error *err)
     for (unsigned slot = 0; r == 0 && slot < MACHINE_GPUS; slot++) {
         bool on = wanted >> slot & 1;
         const struct gpu *g = world_gpu(c->daemon->world, slot);
-        struct event e = {.kind = EVENT_MANAGE, .manage = {.gpu = (uint16_t)slot, .on = on}};
+        struct event e = {.kind = EVENT_MANAGE, .manage = {.gpu = slot, .on = on}};
         if (g && g->managed != on)
             r = turn_event(c->daemon, &e, NULL, err);
     }

@@ -30,7 +30,7 @@ struct api {
     struct call *first;      /* calls that wait, streams among them */
     char *status[2][2];      /* rendered, by whether owners are hidden and whether it is brief */
     uint32_t leases[CHANGED_MAX]; /* changed in this turn, for streams */
-    uint16_t gpus[CHANGED_MAX];
+    uint32_t gpus[CHANGED_MAX];
     size_t lease_n, gpu_n;
 };
 

@@ -485,7 +485,7 @@ void driver_submit(struct daemon *d, const struct action *a)
 
 bool driver_ask_processes(struct daemon *d, unsigned slot)
 {
-    const char *uuid = store_gpu_uuid(d->store, (uint16_t)slot);
+    const char *uuid = store_gpu_uuid(d->store, slot);
     struct job job = {.request = {.call = WORKER_PROCESSES},
                       .action = {.gpu = (uint16_t)slot}};
     if (!uuid || d->driver->lost)
@@ -496,7 +496,7 @@ bool driver_ask_processes(struct daemon *d, unsigned slot)
 
 void driver_ask_memory(struct daemon *d, unsigned slot)
 {
-    const char *uuid = store_gpu_uuid(d->store, (uint16_t)slot);
+    const char *uuid = store_gpu_uuid(d->store, slot);
     struct job job = {.request = {.call = WORKER_PROCESSES},
                       .action = {.gpu = (uint16_t)slot}};
     if (!uuid || d->driver->lost)

@@ -26,7 +26,8 @@ struct seat *advance_insert_seat(struct gpu *g, const struct seat *s)
     return &g->seats[i];
 }
 
-/* Numbers count per GPU and carry its slot, so that they are unique in the world. */
+/* Numbers count per GPU and carry its slot, so that they are unique in the world: to 65,536 GPUs,
+ * beyond which the GPU beside the number tells them apart. */
 static uint32_t next_op(struct gpu *g)
 {
     do

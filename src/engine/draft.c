@@ -104,14 +104,14 @@ struct gpu *draft_gpu_edit(struct draft *d, unsigned slot)
     if (old)
         world_gpu_copy(&row->gpu, old);
     else
-        row->gpu = (struct gpu){.slot = (uint16_t)slot};
+        row->gpu = (struct gpu){.slot = slot};
     return &row->gpu;
 }
 
 struct gpu *draft_gpu_new(struct draft *d, unsigned slot, unsigned board)
 {
     struct change *row = draft_change(d, CHANGE_GPU, slot);
-    row->gpu = (struct gpu){.slot = (uint16_t)slot, .board = (uint8_t)board};
+    row->gpu = (struct gpu){.slot = slot, .board = (uint8_t)board};
     return &row->gpu;
 }
 
@@ -178,7 +178,7 @@ struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lea
         o->action_room = room;
     }
     struct action *a = &o->actions[o->action_n++];
-    *a = (struct action){.kind = kind, .lease = lease, .gpu = (uint16_t)gpu};
+    *a = (struct action){.kind = kind, .lease = lease, .gpu = gpu};
     return a;
 }
 

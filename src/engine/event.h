@@ -40,7 +40,7 @@ struct event {
             struct board board;
         } board;
         struct {
-            uint16_t slot;
+            uint32_t slot;
             uint8_t board;
             bool present;
             bool fresh; /* first look after a start: actions under way before are void, and nothing
@@ -67,29 +67,29 @@ struct event {
         } extend;
         uint32_t lease;          /* EVENT_GONE, EVENT_EMPTY, EVENT_OVER */
         struct {
-            uint16_t gpu;
+            uint32_t gpu;
             uint32_t op;         /* the action's number */
             uint8_t gi, ci;      /* EVENT_APPLIED of a CREATE */
             enum error_code code; /* EVENT_FAILED: IN_USE is retried, others end the lease */
         } done;
         struct {
-            uint16_t gpu;
+            uint32_t gpu;
             bool on;
             uint32_t reason;     /* interned text, 0 = none */
         } drain;
         struct {
-            uint16_t gpu;
+            uint32_t gpu;
             bool on;
         } manage;
         struct {
-            uint16_t gpu;
+            uint32_t gpu;
             bool fixed;          /* false: dynamic again */
             bool mig;            /* false: a fixed whole GPU */
             bool force;          /* end the leases in the way */
             struct layout layout;
         } layout;
         struct {
-            uint16_t gpu;
+            uint32_t gpu;
             enum pool pool;
         } pool;
     };

@@ -29,7 +29,7 @@ enum reason {
 };
 
 struct gpu_reason {
-    uint16_t gpu;
+    uint32_t gpu;
     enum reason reason;
     uint8_t start;                   /* for the FITS ones */
     uint8_t blocker_n;

@@ -37,7 +37,7 @@ enum lease_why {
 
 /* One slice of a lease: where it is. */
 struct lease_slice {
-    uint16_t gpu;     /* the world's GPU slot */
+    uint32_t gpu;     /* the world's GPU slot */
     uint8_t profile;  /* index into the board's profiles; BOARD_NO_PROFILE for a whole GPU */
     uint8_t start;    /* first memory slice */
     uint8_t gi, ci;   /* ids, valid once `made` */
@@ -57,15 +57,16 @@ struct lease {
     enum slice_kind kind;
     uint8_t count;
     uint8_t profile_on[MACHINE_BOARDS]; /* on each kind of board, BOARD_NO_PROFILE = not there */
-    int16_t gpu, start;       /* REQUEST_ANY or wanted */
-    int16_t priority;
     bool movable;
-    uint64_t bytes;           /* SLICE_SHARE; of a request by need: at least so much memory */
     uint16_t compute_ppt;     /* SLICE_SHARE; of a request by need: at least such a part */
+    int32_t gpu;              /* REQUEST_ANY or wanted */
+    int16_t start;            /* the same */
+    int16_t priority;
     uint32_t key;             /* interned, 0 = none */
-    int64_t for_ns, grace_ns, wait_until; /* wait_until in boot time, TIME_NEVER = no limit */
     uint32_t limit_slices;    /* quota of the owner when it asked; 0 = none */
     uint32_t limit_compute;   /* compute slices; 0 = none */
+    uint64_t bytes;           /* SLICE_SHARE; of a request by need: at least so much memory */
+    int64_t for_ns, grace_ns, wait_until; /* wait_until in boot time, TIME_NEVER = no limit */
 
     /* what it lives with */
     enum bind_kind bind;

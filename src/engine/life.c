@@ -81,7 +81,7 @@ static void destroy_unused(struct draft *d, const struct lease *l)
 /* Back in the queue, and placed off that GPU if that can be. */
 static bool elsewhere(struct draft *d, uint32_t id, unsigned gpu, bool again)
 {
-    struct place_kept broken = {.n = 1, .at = {{.gpu = (uint16_t)gpu, .span = (slices)~0u}}};
+    struct place_kept broken = {.n = 1, .at = {{.gpu = gpu, .span = (slices)~0u}}};
     return again && place_lease(d, id, &broken) == PLACE_DONE;
 }
 

@@ -70,7 +70,7 @@ static bool kind_of(const struct view *v, const struct gpu *g, struct rescue_kin
     bool whole = v->ask->kind == SLICE_WHOLE;
     const struct board *b = world_board(v->w, g->board);
     bool slices_ok = b && takes_slices(g, b);
-    *ret = (struct rescue_kind){.target = v->ask->gpu == REQUEST_ANY || v->ask->gpu == g->slot};
+    *ret = (struct rescue_kind){.target = v->ask->gpu == REQUEST_ANY || v->ask->gpu == (int)g->slot};
     if (!b || !view_usable(g) || g->whole_lease || !(slices_ok || whole))
         return false;
     for (unsigned i = 0; i < BOARD_PROFILES; i++)
@@ -175,7 +175,7 @@ static void put_down(struct view *v, const struct rescue_plan *p, const struct r
     }
     m->compute += p->compute;
     m->slices[m->slice_n++] = (struct lease_slice){
-        .gpu = (uint16_t)p->gpu,
+        .gpu = p->gpu,
         .profile = want->profile == RESCUE_WHOLE ? BOARD_NO_PROFILE : (uint8_t)want->profile,
         .start = p->start};
 }
@@ -217,8 +217,8 @@ static int one_more(struct view *v, struct moves *m, bool *ret_found, struct err
     for (unsigned i = 0; *ret_found && i < best.n; i++) {
         const struct rescue_move *x = &best.moves[i];
         m->at[m->n++] = (struct moves_one){.lease = lease_at(v, x->from, x->from_start),
-                                           .from = (uint16_t)x->from,
-                                           .to = (uint16_t)x->to,
+                                           .from = x->from,
+                                           .to = x->to,
                                            .profile = x->profile,
                                            .from_start = x->from_start,
                                            .to_start = x->to_start};

@@ -20,7 +20,7 @@ enum {
 
 struct moves_one {
     uint32_t lease;
-    uint16_t from, to; /* GPU slots */
+    uint32_t from, to; /* GPU slots */
     uint8_t profile, from_start, to_start;
 };
 

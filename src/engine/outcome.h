@@ -53,8 +53,8 @@ enum action_kind {
 struct action {
     enum action_kind kind;
     uint32_t lease;
-    uint16_t gpu;
-    uint32_t op;      /* CREATE, DESTROY, SET_MODE: echoed in the answer; unique per world's life */
+    uint32_t gpu;
+    uint32_t op;      /* CREATE, DESTROY, SET_MODE: echoed in the answer; unique per GPU's life */
     uint8_t profile, start, gi;
     bool mig_on;
     uint8_t signal;   /* ACTION_SIGNAL */

@@ -12,14 +12,14 @@ struct place_kept {
     unsigned n;
     int64_t start; /* boot time; TIME_NEVER - 1 or TIME_NEVER when no end is known */
     struct {
-        uint16_t gpu;
+        uint32_t gpu;
         slices span;   /* all ones: the whole GPU */
         uint8_t start; /* of a slice: where it begins */
     } at[REQUEST_SLICES];
 };
 
 struct place_pick {
-    uint16_t gpu;
+    uint32_t gpu;
     uint8_t row;
     struct view_place place;
 };

@@ -92,7 +92,7 @@ static void look(struct search *s, unsigned slot)
     uint64_t size = size_of(s, g->board, row);
     if (place.rank == VIEW_NONE || !better(s, size, place.rank, slot))
         return;
-    s->best = (struct place_pick){(uint16_t)slot, (uint8_t)row, place};
+    s->best = (struct place_pick){slot, (uint8_t)row, place};
     s->size = size;
 }
 

@@ -134,7 +134,7 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
             if (when >= best)
                 continue;
             best = when;
-            ret->at[ret->n].gpu = (uint16_t)slot;
+            ret->at[ret->n].gpu = slot;
             ret->at[ret->n].span = kept_span(d, g, l, starts, &ret->at[ret->n].start);
         }
         if (best == TIME_NEVER)

@@ -185,7 +185,7 @@ static void stranger(struct sim *s)
 static void drop_ops(struct sim *s, int gpu, bool tell)
 {
     for (size_t i = s->r.op_n; i-- > 0;) {
-        if (i >= s->r.op_n || (gpu >= 0 && s->r.ops[i].gpu != gpu))
+        if (i >= s->r.op_n || (gpu >= 0 && s->r.ops[i].gpu != (unsigned)gpu))
             continue;
         if (tell) {
             sim_answer(s, i);

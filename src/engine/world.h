@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-enum pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };          /* what a GPU may become */
+enum __attribute__((packed)) pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };          /* what a GPU may become */
 enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY }; /* who may get an idle instance as it is */
 
 enum __attribute__((packed)) seat_state {
@@ -42,7 +42,7 @@ struct seat {
 /* A GPU by slot. Slots are given in order of first sight and kept by UUID (the store maps them),
  * so a slot means the same GPU after a reboot that renumbers minors. */
 struct gpu {
-    uint16_t slot;
+    uint32_t slot;
     uint8_t board;               /* index into world.boards */
     bool present;                /* seen by the last observation */
     bool managed;                /* fetta may touch it */

@@ -1,95 +1,129 @@
-/* A heap and a ring; see agenda.h. */
+/* Buckets of six bits of time; see agenda.h.
+ *
+ * `last` never goes back, and the bucket in which it would lie on a level is empty: its items have
+ * moved down. So two items of one instant are always in one bucket, in the order they came. */
 #include "sim/agenda.h"
 
 #include "base/macro.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-enum { CHILDREN = 4 }; /* of a node: half as deep as with two, and they lie side by side */
+enum { BITS = 6, ROOM_LEAST = 8, ROOM_KEPT = 4096, SOON_MOST = 64 };
 
-static bool before(const struct agenda_item *a, const struct agenda_item *b)
+static bool put(struct agenda *q, const struct agenda_item *item)
 {
-    return a->at != b->at ? a->at < b->at : a->serial < b->serial;
-}
-
-static bool grow(struct agenda_item **items, size_t *room, struct error *err)
-{
-    size_t more = *room ? 2 * *room : 1024;
-    struct agenda_item *grown = realloc(*items, more * sizeof *grown);
-    if (!grown) {
-        (void)error_set(err, ERROR_NO_MEMORY, "no memory for what is still to happen");
-        return false;
+    uint64_t differs = (uint64_t)item->at ^ (uint64_t)q->last;
+    unsigned level = differs ? (63u - (unsigned)__builtin_clzll(differs)) / BITS : 0;
+    unsigned digit = (unsigned)((uint64_t)item->at >> BITS * level) % AGENDA_DIGITS;
+    struct agenda_bucket *b = &q->buckets[level][digit];
+    if (b->first + b->n == b->room) {
+        uint32_t room = b->room ? 2 * b->room : ROOM_LEAST;
+        struct agenda_item *items = realloc(b->items, room * sizeof *items);
+        if (!items)
+            return false;
+        b->items = items;
+        b->room = room;
     }
-    *items = grown;
-    *room = more;
+    b->items[b->first + b->n++] = *item;
+    q->used[level] |= UINT64_C(1) << digit;
     return true;
 }
 
-int agenda_add(struct agenda *q, struct agenda_item item, int64_t instant, struct error *err)
+static int no_memory(struct error *err)
 {
-    item.serial = q->serial++;
-    if (item.at <= instant) {
-        if (q->now_n == 0)
-            q->now_first = 0;
-        if (q->now_first + q->now_n == q->now_room && !grow(&q->now, &q->now_room, err))
-            return -ERROR_NO_MEMORY;
-        q->now[q->now_first + q->now_n++] = item;
-        return 0;
-    }
-    if (q->n == q->room && !grow(&q->items, &q->room, err))
-        return -ERROR_NO_MEMORY;
-    size_t i = q->n++;
-    for (; i > 0 && before(&item, &q->items[(i - 1) / CHILDREN]); i = (i - 1) / CHILDREN)
-        q->items[i] = q->items[(i - 1) / CHILDREN];
-    q->items[i] = item;
+    return error_set(err, ERROR_NO_MEMORY, "no memory for what is still to happen");
+}
+
+int agenda_add(struct agenda *q, struct agenda_item item, struct error *err)
+{
+    assert(item.at >= q->last);
+    if (!put(q, &item))
+        return no_memory(err);
+    q->next = q->n++ ? MIN(q->next, item.at) : item.at;
     return 0;
 }
 
 bool agenda_empty(const struct agenda *q)
 {
-    return q->n == 0 && q->now_n == 0;
+    return q->n == 0;
 }
 
 int64_t agenda_next(const struct agenda *q)
 {
-    int64_t now = q->now_n ? q->now[q->now_first].at : INT64_MAX;
-    return q->n && q->items[0].at < now ? q->items[0].at : now;
+    return q->n ? q->next : INT64_MAX;
 }
 
-static struct agenda_item take_from_heap(struct agenda *q)
+/* The bucket with the first item; there must be one. */
+static struct agenda_bucket *first_bucket(struct agenda *q, unsigned *ret_level)
 {
-    struct agenda_item first = q->items[0], last = q->items[--q->n];
-    size_t i = 0;
-    for (;;) {
-        size_t child = CHILDREN * i + 1, end = MIN(child + CHILDREN, q->n);
-        if (child >= q->n)
-            break;
-        for (size_t other = child + 1; other < end; other++) {
-            if (before(&q->items[other], &q->items[child]))
-                child = other;
-        }
-        if (!before(&q->items[child], &last))
-            break;
-        q->items[i] = q->items[child];
-        i = child;
-    }
-    if (q->n)
-        q->items[i] = last;
-    return first;
+    unsigned level = 0;
+    while (!q->used[level])
+        level++;
+    *ret_level = level;
+    return &q->buckets[level][__builtin_ctzll(q->used[level])];
 }
 
-struct agenda_item agenda_take(struct agenda *q)
+static int64_t least(const struct agenda_bucket *b)
 {
-    if (q->now_n && (!q->n || before(&q->now[q->now_first], &q->items[0]))) {
-        q->now_n--;
-        return q->now[q->now_first++];
+    int64_t at = b->items[b->first].at;
+    for (uint32_t i = 1; i < b->n; i++)
+        at = MIN(at, b->items[b->first + i].at);
+    return at;
+}
+
+static void emptied(struct agenda *q, struct agenda_bucket *b, unsigned level)
+{
+    q->used[level] &= q->used[level] - 1; /* the first one it was */
+    b->first = b->n = 0;
+    if (b->room > ROOM_KEPT) {
+        free(b->items);
+        b->items = NULL;
+        b->room = 0;
     }
-    return take_from_heap(q);
+}
+
+/* Time goes on to `next`: the items of its bucket move to finer ones. */
+static bool refine(struct agenda *q, struct agenda_bucket *b, unsigned level)
+{
+    q->last = q->next;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct agenda_item *item = &b->items[b->first + i];
+        if (!put(q, item))
+            return false;
+        if (q->soon && b->n <= SOON_MOST)
+            q->soon(q->soon_arg, item);
+    }
+    emptied(q, b, level);
+    return true;
+}
+
+int agenda_take(struct agenda *q, struct agenda_item *ret, struct error *err)
+{
+    unsigned level;
+    struct agenda_bucket *b = first_bucket(q, &level);
+    if (level > 0 && b->n > 1) {
+        if (!refine(q, b, level))
+            return no_memory(err);
+        b = first_bucket(q, &level);
+    }
+    *ret = b->items[b->first++];
+    q->last = ret->at;
+    q->n--;
+    if (--b->n == 0)
+        emptied(q, b, level);
+    if (q->n) {
+        b = first_bucket(q, &level);
+        q->next = level ? least(b) : b->items[b->first].at;
+    }
+    return 0;
 }
 
 void agenda_done(struct agenda *q)
 {
-    free(q->items);
-    free(q->now);
+    for (unsigned level = 0; level < AGENDA_LEVELS; level++) {
+        for (unsigned digit = 0; digit < AGENDA_DIGITS; digit++)
+            free(q->buckets[level][digit].items);
+    }
     *q = (struct agenda){0};
 }

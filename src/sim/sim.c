@@ -55,17 +55,17 @@ static int carry_out(struct run *r)
     int rc = 0;
     for (size_t i = 0; i < r->out.action_n && rc == 0; i++) {
         const struct action *a = &r->out.actions[i];
-        struct agenda_item item = {.at = r->now, .gpu = a->gpu, .op = a->op};
+        struct agenda_item item = {.at = r->now, .gpu = a->gpu & AGENDA_GPUS, .op = a->op};
         if (a->kind <= ACTION_SET_MODE) {
             item.at += driver_time(r, a->kind);
             r->result->made += a->kind == ACTION_CREATE;
             r->result->destroyed += a->kind == ACTION_DESTROY;
-            rc = agenda_add(&r->agenda, item, r->now, r->err);
+            rc = agenda_add(&r->agenda, item, r->err);
         } else if (a->kind == ACTION_GRANT) {
             item.kind = AGENDA_JOB_ENDS;
             item.op = a->lease;
             item.at += tally_grant(&r->tally, world_lease(r->world, a->lease), r->now);
-            rc = agenda_add(&r->agenda, item, r->now, r->err);
+            rc = agenda_add(&r->agenda, item, r->err);
         } else if (a->kind == ACTION_REFUSE) {
             tally_refuse(&r->tally, a->lease);
         }
@@ -127,7 +127,10 @@ static int end_job(struct run *r, uint32_t lease)
 
 static int happen(struct run *r)
 {
-    struct agenda_item item = agenda_take(&r->agenda);
+    struct agenda_item item;
+    int rc = agenda_take(&r->agenda, &item, r->err);
+    if (rc < 0)
+        return rc;
     if (item.kind == AGENDA_JOB_ENDS)
         return end_job(r, item.op);
     struct event e;
@@ -143,15 +146,15 @@ static int add_gpu(struct run *r, unsigned slot, unsigned group)
     const struct sim_group *g = &r->setup->groups[group];
     bool mig = g->board->memory_slices > 0;
     struct event seen = {.kind = EVENT_GPU_SEEN,
-                         .gpu = {.slot = (uint16_t)slot,
+                         .gpu = {.slot = slot,
                                  .board = (uint8_t)group,
                                  .present = true,
                                  .mig = mig ? MACHINE_MIG_ON : MACHINE_MIG_NONE}};
-    struct event manage = {.kind = EVENT_MANAGE, .manage = {.gpu = (uint16_t)slot, .on = true}};
+    struct event manage = {.kind = EVENT_MANAGE, .manage = {.gpu = slot, .on = true}};
     struct event fix = {
         .kind = EVENT_LAYOUT,
-        .layout = {.gpu = (uint16_t)slot, .fixed = true, .mig = true, .layout = g->fixed}};
-    struct event keep = {.kind = EVENT_POOL, .pool = {.gpu = (uint16_t)slot, .pool = g->pool}};
+        .layout = {.gpu = slot, .fixed = true, .mig = true, .layout = g->fixed}};
+    struct event keep = {.kind = EVENT_POOL, .pool = {.gpu = slot, .pool = g->pool}};
     int rc = step(r, &seen);
     if (rc == 0)
         rc = step(r, &manage);

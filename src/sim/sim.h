@@ -10,7 +10,7 @@
 
 enum {
     SIM_BOARDS = 4,      /* most kinds of GPUs in one fleet */
-    SIM_GPUS = 60000,    /* most GPUs */
+    SIM_GPUS = 1 << 21,  /* most GPUs */
     SIM_USERS = 1 << 20, /* owners are numbered below this */
 };
 

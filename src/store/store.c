@@ -179,7 +179,7 @@ int store_gpu_slot(struct store *s, const char *uuid, uint16_t *ret, struct erro
     return result;
 }
 
-const char *store_gpu_uuid(struct store *s, uint16_t slot)
+const char *store_gpu_uuid(struct store *s, uint32_t slot)
 {
     return names_text(&s->slots, slot);
 }

@@ -71,7 +71,7 @@ const char *store_name(struct store *s, uint32_t number);
 
 /* GPU slots by UUID: the slot of a GPU, a new one for a GPU never seen. */
 int store_gpu_slot(struct store *s, const char *uuid, uint16_t *ret, struct error *err);
-const char *store_gpu_uuid(struct store *s, uint16_t slot); /* NULL if there is none */
+const char *store_gpu_uuid(struct store *s, uint32_t slot); /* NULL if there is none */
 
 /* Calls `visit` for leases from the newest, ended ones too, at most `limit`; `id` != 0 for one. */
 int store_history(struct store *s, uint32_t id, const struct owner *owner, size_t limit,
