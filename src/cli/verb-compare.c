@@ -2,6 +2,7 @@
  */
 #include "cli/args.h"
 #include "cli/compare.h"
+#include "cli/save.h"
 
 #include "base/fd.h"
 #include "base/macro.h"
@@ -9,8 +10,6 @@
 #include "model/machine.h"
 #include "text/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,12 +190,7 @@ static int write_report(const struct compare_all *all, const char *path, struct 
 {
     AUTO_STR struct str page = {0};
     compare_report(all, &page);
-    if (page.failed)
-        return error_set(err, ERROR_NO_MEMORY, "no memory left for the report");
-    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return error_errno(err, ERROR_IO, errno, "cannot write %s", path);
-    return fd_write_all(fd, page.text, page.len, err);
+    return save_page(&page, path, err);
 }
 
 static int tell(struct cli *c, const struct compare_all *all, const struct compare_options *o)

@@ -54,6 +54,19 @@ static const struct {
 #undef PRICE
 };
 
+double compare_curve_part(unsigned i)
+{
+    return queue_part(i);
+}
+
+_Static_assert((int)COMPARE_CURVE == (int)QUEUE_CURVE, "a distribution is copied as it is");
+
+static void note_curve(const struct queue_result *seen, struct compare_service *s)
+{
+    for (unsigned i = 0; i < COMPARE_CURVE; i++)
+        s->curve[i] = seen->curve[i] * 1000;
+}
+
 double compare_price(const char *board, const char **ret_source)
 {
     for (size_t i = 0; i < ARRAY_LEN(prices); i++)
@@ -108,6 +121,7 @@ static int see_alone(struct run *r, struct compare_row *row, unsigned i, unsigne
                                   .in_time = !seen.drowned && seen.p99 * 1000 <= n->target_ms,
                                   .profile = (uint8_t)profile,
                                   .basis = s->basis};
+    note_curve(&seen, s);
     double sms = cut ? r->s->board->profiles[profile].sms : r->s->board->sms;
     double own = seen.busy;
     struct queue_server split = {0};
@@ -395,6 +409,7 @@ static int show_together(struct run *r, struct compare_row *row, struct together
                                       .in_time = t->seen[i].p99 * 1000 <= n->target_ms,
                                       .profile = BOARD_NO_PROFILE,
                                       .basis = WORK_PREDICTED};
+        note_curve(&t->seen[i], s);
         struct queue_server split = {0};
         struct compare_place at = {r->s->board, BOARD_NO_PROFILE};
         double part = 1;

@@ -26,21 +26,31 @@ const char *compare_way_name(enum compare_way way);
 const char *compare_isolates(enum compare_way way);
 const char *compare_shares(enum compare_way way);
 
+/* Points of a distribution of latencies, and the part of all requests that each is of: rising from
+ * 0 to 0.999, evenly in what is left over on a logarithmic scale. */
+enum { COMPARE_CURVE = 31 };
+double compare_curve_part(unsigned i);
+
 struct compare_service {
     unsigned replicas;    /* servers on all GPUs */
     unsigned batch;       /* most requests at once */
     double rate;          /* requests per second served, all replicas together */
     double p50, p95, p99; /* ms; of one replica as loaded as they are; 0: none */
+    double curve[COMPARE_CURVE]; /* ms; the whole distribution */
     double alone;         /* ms of one request when nothing else is there */
     bool in_time;         /* p99 within the target */
     uint8_t profile;      /* of most of the replicas; BOARD_NO_PROFILE: a whole GPU */
     enum work_basis basis;
 };
 
+enum { COMPARE_COURSE = 300 };
+
 struct compare_jobs {
     bool known;
     double mean_end, makespan; /* s from the start, all jobs there at once */
-    double busy;               /* compute slices in use until the last ended, 0..1 */
+    double busy;               /* of these GPUs, the part that jobs need, until the last ended */
+    unsigned course_n;         /* the same over time: course_busy[i] from course_at[i] s on */
+    double course_at[COMPARE_COURSE], course_busy[COMPARE_COURSE];
 };
 
 struct compare_row {

@@ -11,13 +11,19 @@
 #include "base/macro.h"
 #include "base/time.h"
 #include "share/share.h"
-#include "sim/sim.h"
+#include "sim/record.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { JOBS_MOST = 200000 };
+
+/* What a GPU is counted as. */
+static double slices_of(const struct board *b)
+{
+    return MAX(b->compute_slices, 1);
+}
 
 struct feed {
     const struct needs *n;
@@ -57,7 +63,8 @@ static int next_job(void *arg, struct sim_job *ret, struct error *err)
                             .wait = TIME_NEVER,
                             .user = f->need,
                             .count = 1,
-                            .whole = f->row->way == COMPARE_WHOLE};
+                            .whole = f->row->way == COMPARE_WHOLE,
+                            .gpc = (float)(compare_part(n, f->s) * slices_of(f->s->board))};
     for (unsigned g = 0; g < SIM_BOARDS; g++)
         ret->row[g] = BOARD_NO_PROFILE;
     if (!ret->whole)
@@ -65,10 +72,21 @@ static int next_job(void *arg, struct sim_job *ret, struct error *err)
     return 1;
 }
 
-static int through_engine(struct feed *f, uint32_t gpus, struct compare_jobs *ret,
-                          struct error *err)
+static void note_course(const struct record *rec, const struct board *b, uint32_t gpus,
+                        struct compare_jobs *ret)
 {
-    struct sim_setup setup = {.group_n = 1, .idle_keep = TIME_NEVER};
+    _Static_assert((int)COMPARE_COURSE == (int)RECORD_PARTS, "a course is copied as it is");
+    ret->course_n = record_parts(rec);
+    for (unsigned i = 0; i < ret->course_n; i++) {
+        ret->course_at[i] = record_at(rec, i);
+        ret->course_busy[i] = record_mean(rec, rec->busy, i) / (gpus * slices_of(b));
+    }
+}
+
+static int through_engine(struct feed *f, uint32_t gpus, struct record *rec,
+                          struct compare_jobs *ret, struct error *err)
+{
+    struct sim_setup setup = {.group_n = 1, .idle_keep = TIME_NEVER, .record = rec};
     struct sim_source source = {next_job, f};
     struct sim_result r;
     struct sim_group *group = &setup.groups[0];
@@ -86,6 +104,7 @@ static int through_engine(struct feed *f, uint32_t gpus, struct compare_jobs *re
     ret->mean_end = r.end_mean;
     ret->makespan = r.makespan;
     ret->busy = r.gpc_all > 0 ? r.gpc_busy / r.gpc_all : 0;
+    note_course(rec, b, gpus, ret);
     return 0;
 }
 
@@ -114,8 +133,11 @@ static int by_size(const void *a, const void *b)
 
 /* Places `count` jobs of one need: the GPU is so many lanes, each of which takes the next job. */
 static int in_lanes(const struct needs *needs, const struct compare_system *s, bool turns,
-                    uint32_t gpus, struct compare_jobs *ret, struct error *err)
+                    uint32_t gpus, struct record *rec, struct compare_jobs *ret, struct error *err)
 {
+    struct sim_setup fleet = {.group_n = 1, .groups = {{.board = s->board, .gpus = gpus}}};
+    double all = slices_of(s->board);
+    record_begin(rec, &fleet, 0);
     double work = 0, held = 0, ends = 0;
     uint32_t jobs = 0, lane = 0;
     for (unsigned i = 0; i < needs->n; i++) {
@@ -142,6 +164,8 @@ static int in_lanes(const struct needs *needs, const struct compare_system *s, b
             double end = free_at[MAX(wide, 1u) - 1] + run;
             for (unsigned w = 0; w < MAX(wide, 1u); w++)
                 free_at[w] = end;
+            record_add(rec, (int64_t)((end - run) * 1e9), (int64_t)(end * 1e9),
+                       compare_part(n, s) * all, 0, 0);
             ends += end;
             ret->makespan = fmax(ret->makespan, end);
         }
@@ -155,7 +179,10 @@ static int in_lanes(const struct needs *needs, const struct compare_system *s, b
         ret->makespan = fmax(work / gpus * share_switching, ret->makespan);
         ret->mean_end = ret->makespan;
         ret->busy = held / (ret->makespan * gpus);
+        record_begin(rec, &fleet, 0);
+        record_add(rec, 0, (int64_t)(ret->makespan * 1e9), ret->busy * gpus * all, 0, 0);
     }
+    note_course(rec, s->board, gpus, ret);
     return 0;
 }
 
@@ -169,11 +196,14 @@ int compare_jobs(const struct needs *n, const struct compare_system *s, struct c
     if (jobs == 0 || jobs > JOBS_MOST || gpus == 0)
         return 0;
     struct feed f = {.n = n, .s = s, .row = row};
+    AUTO_FREE struct record *rec = calloc(1, sizeof *rec);
+    if (!rec)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left to run jobs");
     if (row->way == COMPARE_MPS || row->way == COMPARE_TURNS)
-        return in_lanes(n, s, row->way == COMPARE_TURNS, gpus, &row->jobs, err);
+        return in_lanes(n, s, row->way == COMPARE_TURNS, gpus, rec, &row->jobs, err);
     for (unsigned i = 0; i < n->n; i++)
         if (compare_ends(&n->all[i]) && row->way != COMPARE_WHOLE &&
             smallest(&n->all[i], s->board, row) == BOARD_NO_PROFILE)
             return 0;
-    return through_engine(&f, gpus, &row->jobs, err);
+    return through_engine(&f, gpus, rec, &row->jobs, err);
 }

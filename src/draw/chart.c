@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The picture: margins around the plot, and rows of the legend above it. */
+/* The picture: margins around the plot, and above it rows of the legend and of what marks say. */
 enum { LEFT = 62, RIGHT = 24, PLOT = 230, BELOW = 44, ROW = 20 };
 
 struct frame {
@@ -153,9 +153,9 @@ static void marks(const struct frame *f)
 {
     for (unsigned i = 0; i < f->chart->mark_n; i++) {
         const struct chart_mark *m = &f->chart->marks[i];
-        double x = plot_x(f, m->x), y = f->top + 14 + 16 * i;
-        bool left = x + 6 + figure_word_width(m->text) > FIGURE_WIDTH - RIGHT;
-        figure_line(f->page, x, f->top, x, f->top + PLOT, "mark");
+        double x = plot_x(f, m->x), y = f->top - ROW * (f->chart->mark_n - i) + 10;
+        bool left = x + 6 + figure_word_width(m->text) > FIGURE_WIDTH;
+        figure_line(f->page, x, y - 10, x, f->top + PLOT, "mark");
         figure_word(f->page, left ? x - 6 : x + 6, y, left ? "end" : "start", NULL, m->text);
     }
 }
@@ -168,7 +168,7 @@ void chart_draw(const struct chart *c, struct page *p)
         page_element(p, "p", "dim", "Nothing to draw: there is no value.");
         return;
     }
-    f.top = legend(c, NULL) + 14;
+    f.top = legend(c, NULL) + 14 + ROW * c->mark_n;
     figure_begin(p, f.top + PLOT + BELOW, c->title, c->about);
     figure_word(p, 0, 12, "start", "dim", f.y.name);
     legend(c, p);

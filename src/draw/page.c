@@ -24,7 +24,8 @@ static const char style[] =
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}"
     "th{text-align:left;border-bottom:1px solid}td,th{padding:.25rem .8rem .25rem 0;"
     "vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums}tr+tr td{border-top:1px solid var(--line)}\n"
+    "font-variant-numeric:tabular-nums}.name{white-space:nowrap}"
+    "tr+tr td{border-top:1px solid var(--line)}\n"
     ".advice{background:var(--soft);border-left:4px solid var(--c0);padding:.6rem 1rem;"
     "font-weight:600}.dim,figcaption{color:var(--dim)}.late{color:var(--bad);font-weight:600}"
     ".yes{color:var(--good)}.no{color:var(--bad)}.partly{color:var(--some)}"
@@ -41,10 +42,10 @@ static const char style[] =
     ".q1{fill:#fde6c0}.q2{fill:#fdbf85}.q3{fill:#f2896b}.q4{fill:#cf5673}.q5{fill:#a8437e}"
     ".q6{fill:#7b3380}.q7{fill:#4a2377}.q8{fill:#241249}"
     ".q1,.q2,.q3,.q4,.q5,.q6,.q7,.q8{stroke:var(--paper)}"
-    ".bare{stroke:none}svg .on-light{fill:#1b1f24}svg .on-dark{fill:#fff}\n"
+    ".thin{stroke-width:.5}svg .on-light{fill:#1b1f24}svg .on-dark{fill:#fff}\n"
     "@media print{body{margin:0;padding:0;max-width:none;font-size:11px}"
     "table,figcaption{font-size:10px}.wide{overflow:visible}h2,h3{break-after:avoid}"
-    "figure,tr,.advice{break-inside:avoid}.part{break-before:page}"
+    "figure,tr,.advice{break-inside:avoid}.part>p{break-after:avoid}.part{break-before:page}"
     ".part:first-of-type{break-before:auto}}\n";
 
 void page_markup(struct page *p, const char *markup)

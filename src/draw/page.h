@@ -23,7 +23,7 @@ FORMAT(2, 3) void page_markupf(struct page *p, const char *fmt, ...);
 void page_escape(struct str *out, const char *text);
 
 /* An element of a page with plain text in it; `class` NULL or the words that the style sheet knows:
- * "advice", "dim", "late", "n" (numbers), "yes", "no", "partly". */
+ * "advice", "dim", "late", "n" (numbers), "name" (in one line), "yes", "no", "partly". */
 void page_element(struct page *p, const char *element, const char *class, const char *text);
 
 /* A heading of a table from words that end with NULL, those from `numbers` on set to the right; and

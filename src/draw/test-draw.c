@@ -80,9 +80,9 @@ TEST(lines_are_where_their_values_are)
     chart_add(&c, 4, x, y, true, "one");
     chart_mark(&c, 5, "here");
     chart_draw(&c, &p);
-    /* The plot is 62..876 wide and 48..278 high: half of each at (5, 50), then a gap. */
-    CHECK_HAS(out.text, "d=\"M62 278L469 278L469 163M876 48\"");
-    CHECK_HAS(out.text, "<line class=\"mark\" x1=\"469\" y1=\"48\" x2=\"469\" y2=\"278\"/>");
+    /* The plot is 62..876 wide and 68..298 high: half of each at (5, 50), then a gap. */
+    CHECK_HAS(out.text, "d=\"M62 298L469 298L469 183M876 68\"");
+    CHECK_HAS(out.text, "<line class=\"mark\" x1=\"469\" y1=\"48\" x2=\"469\" y2=\"298\"/>");
     CHECK(!strstr(out.text, "nan"));
 }
 

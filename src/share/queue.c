@@ -137,6 +137,11 @@ static double quantile(const double *sorted, unsigned n, double q)
     return n ? sorted[MIN((unsigned)(q * n), n - 1)] : INFINITY;
 }
 
+double queue_part(unsigned i)
+{
+    return 1 - pow(10, -0.1 * i);
+}
+
 static void sum_up(const struct run *r, struct server *s, unsigned requests,
                    struct queue_result *ret)
 {
@@ -151,6 +156,8 @@ static void sum_up(const struct run *r, struct server *s, unsigned requests,
         /* A queue that grows to the end is one that nothing drains. */
         .drowned = s->drowned || s->waits > requests / 20 + 4 * s->is->batch,
     };
+    for (unsigned i = 0; i < QUEUE_CURVE; i++)
+        ret->curve[i] = quantile(s->taken, s->answered, queue_part(i));
 }
 
 int queue_run(const struct queue_server *servers, unsigned n, unsigned requests, uint64_t seed,

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { QUEUE_BATCH = 64, QUEUE_SERVERS = 96 };
+enum { QUEUE_BATCH = 64, QUEUE_SERVERS = 96, QUEUE_CURVE = 31 };
 
 struct queue_server {
     double rate;    /* requests per second, > 0 */
@@ -24,10 +24,15 @@ struct queue_server {
 struct queue_result {
     uint64_t requests;
     double p50, p95, p99; /* seconds from arrival to answer */
+    double curve[QUEUE_CURVE]; /* the same, of the parts that queue_part gives */
     double mean_batch;
     double busy;  /* part of the time that it occupied the device */
     bool drowned; /* more came than it can do: nothing above means much */
 };
+
+/* The parts of all requests whose times a curve has, rising from 0 to 0.999: a tenth of what is
+ * left over is reached every ten steps, so that the late ones are seen as well as the others. */
+double queue_part(unsigned i);
 
 /* Runs `n` servers of one device, 1..QUEUE_SERVERS, until each has had about `requests` of them, or
  * one of them 20 times as many (at least 100). -ERROR_NO_MEMORY. */

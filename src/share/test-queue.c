@@ -35,6 +35,12 @@ TEST(one_server)
      * 1))), and the next term beyond; 0.99 is reached at 3.19 D of waiting by that formula. */
     CHECK(r.p99 > 0.038 && r.p99 < 0.046);
     CHECK(!r.drowned && fabs(r.mean_batch - 1) < 1e-9);
+    CHECK(queue_part(0) == 0 && fabs(queue_part(10) - 0.9) < 1e-12);
+    CHECK(fabs(queue_part(20) - 0.99) < 1e-12 && fabs(queue_part(QUEUE_CURVE - 1) - 0.999) < 1e-12);
+    CHECK(r.curve[0] >= 0.01 - 1e-9 && fabs(r.curve[20] / r.p99 - 1) < 0.01);
+    CHECK(r.curve[3] <= r.p50 && r.curve[4] >= r.p50); /* of 0.499 and 0.602 */
+    for (unsigned i = 1; i < QUEUE_CURVE; i++)
+        CHECK(r.curve[i] >= r.curve[i - 1]);
     s.rate = 110;
     CHECK(run(&s, 1, all).drowned);
 }
