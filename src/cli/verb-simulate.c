@@ -1,38 +1,43 @@
 /* `fetta simulate`: the jobs of a trace under several policies, through the engine that fettad runs
  * on. Asks no daemon. */
 #include "cli/args.h"
+#include "cli/delays.h"
 #include "cli/fleets.h"
 
 #include "base/macro.h"
 #include "base/time.h"
-#include "emul/latency.h"
+#include "sim/detail.h"
 #include "trace/rival.h"
 #include "trace/trace.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The vote is held on the first quarter of the jobs, and on no more than is soon simulated. */
-enum { RIVALS = 24, VOTE_PART = 4, VOTE_MOST = 20000 };
+/* The first quarter of the jobs is not judged: the fleet fills with them, the mix is theirs, and
+ * the vote is held on them, on no more than is soon simulated. */
+enum { RIVALS = 24, WARM_PART = 4, VOTE_MOST = 20000 };
 
 struct simulate {
     const char *trace, *machine, *policies, *wait_text, *create, *destroy, *mode;
-    bool lenient, votes;
+    bool lenient, votes, all, by_profile, timed;
+    int64_t seed;
     FILE *in;
     const char *name;
     int64_t wait;
     struct sim_setup setup;
+    struct delays delays;
     struct trace scan; /* of the whole trace, once */
-    uint64_t vote_n;   /* jobs that are voted on and not judged */
+    uint64_t warm_n;   /* the first jobs, of which the mix is taken and which fetta votes on */
     double counts[BOARD_PROFILES];
     unsigned n;
     struct rival rivals[RIVALS];
     struct sim_result results[RIVALS];
+    struct detail details[RIVALS];
+    double step_ns[RIVALS]; /* of this machine's time, for each event */
 };
 
 static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struct error *err)
@@ -54,6 +59,14 @@ static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struc
                                       "what destroying an instance takes (the board's)"});
     args_add(&a, (struct args_option){"mode-time", 0, ARGS_DURATION, &s->mode, "TIME",
                                       "what changing the MIG mode takes (the board's)"});
+    args_add(&a, (struct args_option){"seed", 0, ARGS_COUNT, &s->seed, "N",
+                                      "of what the driver takes (1)", .min = 0, .max = INT64_MAX});
+    args_add(&a, (struct args_option){"by-profile", 0, ARGS_FLAG, &s->by_profile, NULL,
+                                      "also how requests for each profile fared"});
+    args_add(&a, (struct args_option){"decision-time", 0, ARGS_FLAG, &s->timed, NULL,
+                                      "also what deciding took here, which differs every time"});
+    args_add(&a, (struct args_option){"all", 0, ARGS_FLAG, &s->all, NULL,
+                                      "judge all jobs, also the first quarter"});
     args_add(&a, (struct args_option){"lenient", 0, ARGS_FLAG, &s->lenient, NULL,
                                       "go on with jobs out of order and without those with "
                                       "negative times"});
@@ -67,29 +80,28 @@ static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struc
     return r;
 }
 
-/* Half of all draws are below it. */
-static int64_t usual(const struct board *b, unsigned op)
+static int fix(struct simulate *s, const char *text, const char *what, enum sim_op op,
+               struct error *err)
 {
-    struct latency l = latency_board(b->family, op, NULL);
-    return l.kind == LATENCY_UNIFORM       ? l.a + (l.b - l.a) / 2
-           : l.kind == LATENCY_EXPONENTIAL ? (int64_t)((double)l.a * M_LN2)
-                                           : l.a;
+    int64_t ns = 0;
+    int r = text ? time_parse(text, what, &ns, err) : 0;
+    if (text && r == 0)
+        delays_fix(&s->delays, op, ns);
+    return r;
 }
 
 static int read_times(struct simulate *s, struct error *err)
 {
-    const struct board *b = s->setup.groups[0].board;
-    int r = 0;
-    s->setup.create_ns = usual(b, LATENCY_GI_CREATE) + usual(b, LATENCY_CI_CREATE);
-    s->setup.destroy_ns = usual(b, LATENCY_GI_DESTROY) + usual(b, LATENCY_CI_DESTROY);
-    s->setup.mode_ns = usual(b, LATENCY_MODE);
+    delays_fill(&s->delays, &s->setup);
+    s->setup.delay = delays_draw;
+    s->setup.delay_arg = &s->delays;
+    s->setup.seed = (uint64_t)s->seed;
     s->wait = TIME_NEVER;
-    if (s->create)
-        r = time_parse(s->create, "--create-time", &s->setup.create_ns, err);
-    if (r == 0 && s->destroy)
-        r = time_parse(s->destroy, "--destroy-time", &s->setup.destroy_ns, err);
-    if (r == 0 && s->mode)
-        r = time_parse(s->mode, "--mode-time", &s->setup.mode_ns, err);
+    int r = fix(s, s->create, "--create-time", SIM_CREATE, err);
+    if (r == 0)
+        r = fix(s, s->destroy, "--destroy-time", SIM_DESTROY, err);
+    if (r == 0)
+        r = fix(s, s->mode, "--mode-time", SIM_MODE, err);
     if (r == 0 && s->wait_text)
         r = strcmp(s->wait_text, "none") == 0 ? (s->wait = 0, 0)
                                               : time_parse(s->wait_text, "--wait", &s->wait, err);
@@ -109,7 +121,13 @@ static int read_policies(struct simulate *s, struct error *err)
         s->votes = s->votes || s->rivals[s->n].kind == RIVAL_VOTED;
         s->n += r == 0;
     }
-    return r < 0 ? error_context(err, "--policy") : 0;
+    if (r < 0)
+        return error_context(err, "--policy");
+    if (s->votes && s->all)
+        return error_set(err, ERROR_INVALID,
+                         "--all: fetta chooses its rule on the first quarter of the jobs, so these "
+                         "cannot be judged; leave one of the two out");
+    return 0;
 }
 
 /* What cannot be read twice is copied to a file that has no name. */
@@ -130,16 +148,16 @@ static int open_trace(struct simulate *s, struct error *err)
     return 0;
 }
 
-/* The mix of the jobs that are voted on, and when the first of the others comes. */
-static int look_at_voters(struct simulate *s, struct error *err)
+/* The mix of the first jobs, and when the first of the others comes. */
+static int look_at_first(struct simulate *s, struct error *err)
 {
     struct trace t;
     struct sim_job j;
     int r = trace_begin(&t, s->in, s->name, &s->setup, s->wait, err);
-    for (uint64_t n = 0; r == 0 && n <= s->vote_n; n++) {
+    for (uint64_t n = 0; r == 0 && n <= s->warm_n; n++) {
         r = MIN(trace_next(&t, &j, err), 0);
-        s->setup.from = s->votes ? j.submit : 0;
-        if (r == 0 && n < s->vote_n && !j.whole && j.row[0] < BOARD_PROFILES)
+        s->setup.from = s->all ? 0 : j.submit;
+        if (r == 0 && n < s->warm_n && !j.whole && j.row[0] < BOARD_PROFILES)
             s->counts[j.row[0]] += j.count;
     }
     trace_done(&t);
@@ -161,18 +179,27 @@ static int scan(struct simulate *s, struct error *err)
                          " have negative times, the first in line %" PRIu64
                          "; sort the file, or take it as it is with --lenient",
                          s->name, s->scan.unordered, s->scan.negative, s->scan.first_bad);
-    if (s->scan.jobs < VOTE_PART)
+    if (s->scan.jobs < WARM_PART)
         return error_set(err, ERROR_INVALID, "%s has %" PRIu64 " jobs; that says nothing", s->name,
                          s->scan.jobs);
     s->setup.until = s->scan.last + 1;
-    s->vote_n = s->votes ? MIN(s->scan.jobs / VOTE_PART, (uint64_t)VOTE_MOST) : 0;
-    return look_at_voters(s, err);
+    s->warm_n = MIN(s->scan.jobs / WARM_PART, (uint64_t)VOTE_MOST);
+    return look_at_first(s, err);
 }
+
+/* What is being simulated, for people who wait. */
+struct progress {
+    const char *name;
+    uint64_t jobs;
+};
 
 static void show_progress(void *arg, uint64_t asked)
 {
-    const struct rival *p = arg;
-    (void)fprintf(stderr, "\r%s: %" PRIu64 " jobs ", p->name, asked);
+    const struct progress *p = arg;
+    static const char bar[] = "####################....................";
+    unsigned done = (unsigned)MIN(20 * asked / MAX(p->jobs, 1), (uint64_t)20);
+    (void)fprintf(stderr, "\r%s [%.20s] %" PRIu64 " of %" PRIu64 " jobs ", p->name, bar + 20 - done,
+                  asked, p->jobs);
 }
 
 /* One policy over the first `most` jobs, 0: all. */
@@ -191,8 +218,8 @@ static int run_one(struct simulate *s, const struct rival *p, struct sim_setup s
         return r;
     struct rival_source jobs = {{trace_next, &t}, p, &setup, most, 0};
     struct sim_source source = {rival_next, &jobs};
-    struct rival named = *p;
-    r = sim_run(&setup, &source, told ? show_progress : NULL, &named, ret, err);
+    struct progress far = {p->name, most ? most : s->scan.jobs};
+    r = sim_run(&setup, &source, told ? show_progress : NULL, &far, ret, err);
     if (told)
         (void)fprintf(stderr, "\r\33[K");
     trace_done(&t);
@@ -206,10 +233,10 @@ static int vote(struct simulate *s, struct rival *p, struct error *err)
     struct sim_result best, other;
     struct rival tried = *p;
     setup.from = setup.until = 0;
-    int r = run_one(s, p, setup, s->vote_n, &best, err);
+    int r = run_one(s, p, setup, s->warm_n, &best, err);
     for (enum score_rule rule = 0; rule < SCORE_N && r == 0; rule++) {
         tried.rule = rule;
-        r = run_one(s, &tried, setup, s->vote_n, &other, err);
+        r = run_one(s, &tried, setup, s->warm_n, &other, err);
         if (r == 0 && rival_better(&other, &best)) {
             best = other;
             p->rule = rule;
@@ -224,8 +251,17 @@ static int run_all(struct simulate *s, struct error *err)
     for (unsigned i = 0; i < s->n && r == 0; i++) {
         if (s->rivals[i].kind == RIVAL_VOTED)
             r = vote(s, &s->rivals[i], err);
-        if (r == 0)
-            r = run_one(s, &s->rivals[i], s->setup, 0, &s->results[i], err);
+        if (r < 0)
+            return r;
+        struct sim_setup setup = s->setup;
+        int64_t begin = time_boot();
+        setup.detail = s->timed ? NULL : &s->details[i]; /* looking closely takes time, too */
+        r = run_one(s, &s->rivals[i], setup, 0, &s->results[i], err);
+        s->step_ns[i] =
+            (double)(time_boot() - begin) / (double)MAX(s->results[i].steps, (uint64_t)1);
+        setup.detail = &s->details[i];
+        if (r == 0 && s->timed)
+            r = run_one(s, &s->rivals[i], setup, 0, &s->results[i], err);
     }
     return r;
 }
@@ -235,38 +271,122 @@ static double per_cent(double part, double of)
     return of > 0 ? 100 * part / of : 0;
 }
 
+/* How many of the first board's compute slices there are. */
+static double slices_of_first(const struct simulate *s)
+{
+    return (double)s->setup.groups[0].gpus * s->setup.groups[0].board->compute_slices;
+}
+
+/* "3g.40gb", with its board in fleets of several; "gpu" for whole ones. Returns `buf`. */
+static const char *class_name(const struct simulate *s, const struct detail_class *k,
+                              char buf[BOARD_PROFILE_NAME + BOARD_NAME])
+{
+    unsigned group = k->asked_for ? (k->asked_for - 1u) / BOARD_PROFILES : 0;
+    const struct board *b = s->setup.groups[group].board;
+    if (!k->asked_for)
+        return "gpu";
+    return board_profile_name(b, &b->profiles[(k->asked_for - 1u) % BOARD_PROFILES], buf);
+}
+
+static json_t *class_as_json(const struct simulate *s, const struct detail_class *k)
+{
+    char name[BOARD_PROFILE_NAME + BOARD_NAME];
+    return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "slice",
+                     class_name(s, k, name), "asked", (json_int_t)k->asked, "granted",
+                     (json_int_t)k->granted, "refused", (json_int_t)k->refused,
+                     "accepted_gpc_percent", per_cent(k->gpc_granted, k->gpc_asked), "wait_mean_s",
+                     k->wait_mean, "wait_p50_s", k->wait_p50, "wait_p95_s", k->wait_p95,
+                     "wait_p99_s", k->wait_p99, "end_mean_s", k->end_mean, "end_p50_s", k->end_p50,
+                     "end_p95_s", k->end_p95, "end_p99_s", k->end_p99);
+}
+
+static json_t *counts_as_json(const struct simulate *s, unsigned i)
+{
+    const struct sim_result *r = &s->results[i];
+    const struct rival *p = &s->rivals[i];
+    return json_pack(
+        "{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "policy", p->name, "rule",
+        p->kind == RIVAL_WHOLE || p->kind == RIVAL_STATIC ? NULL : score_name(p->rule), "asked",
+        (json_int_t)r->asked, "granted", (json_int_t)r->granted, "refused", (json_int_t)r->refused,
+        "accepted_percent", per_cent((double)r->granted, (double)r->asked), "accepted_gpc_percent",
+        per_cent(r->gpc_granted, r->gpc_asked), "utilisation_percent",
+        per_cent(r->gpc_busy, r->gpc_all), "gpus_used", r->gpu_used, "stranded_percent",
+        per_cent((double)s->details[i].stranded, (double)r->asked), "fragmented_percent",
+        per_cent(s->details[i].useless, slices_of_first(s)));
+}
+
+static json_t *times_as_json(const struct simulate *s, unsigned i)
+{
+    const struct sim_result *r = &s->results[i];
+    const struct detail_class *all = &s->details[i].all;
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "wait_mean_s",
+                     r->wait_mean, "wait_p50_s", all->wait_p50, "wait_p95_s", r->wait_p95,
+                     "wait_p99_s", r->wait_p99, "end_mean_s", r->end_mean, "end_p50_s",
+                     all->end_p50, "end_p95_s", all->end_p95, "end_p99_s", all->end_p99,
+                     "makespan_s", r->makespan, "made", (json_int_t)r->made, "destroyed",
+                     (json_int_t)r->destroyed);
+}
+
 static json_t *as_json(const struct simulate *s)
 {
     json_t *rows = json_array();
     for (unsigned i = 0; i < s->n; i++) {
-        const struct sim_result *r = &s->results[i];
-        const struct rival *p = &s->rivals[i];
-        json_t *row = json_pack(
-            "{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "policy", p->name, "rule",
-            p->kind == RIVAL_WHOLE || p->kind == RIVAL_STATIC ? NULL : score_name(p->rule), "asked",
-            (json_int_t)r->asked, "granted", (json_int_t)r->granted, "refused",
-            (json_int_t)r->refused, "accepted_percent",
-            per_cent((double)r->granted, (double)r->asked), "accepted_gpc_percent",
-            per_cent(r->gpc_granted, r->gpc_asked), "utilisation_percent",
-            per_cent(r->gpc_busy, r->gpc_all), "gpus_used", r->gpu_used);
-        json_t *times = json_pack(
-            "{s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "wait_mean_s", r->wait_mean, "wait_p95_s",
-            r->wait_p95, "wait_p99_s", r->wait_p99, "end_mean_s", r->end_mean, "makespan_s",
-            r->makespan, "made", (json_int_t)r->made, "destroyed", (json_int_t)r->destroyed);
+        json_t *row = counts_as_json(s, i), *times = times_as_json(s, i), *classes = json_array();
         json_object_update(row, times);
         json_decref(times);
+        for (unsigned k = 0; k < s->details[i].class_n; k++)
+            json_array_append_new(classes, class_as_json(s, &s->details[i].classes[k]));
+        json_object_set_new(row, "slices", classes);
+        if (s->timed)
+            json_object_set_new(row, "decision_ns", json_real(s->step_ns[i]));
         json_array_append_new(rows, row);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "jobs", (json_int_t)s->scan.jobs, "voted_on",
-                     (json_int_t)s->vote_n, "out_of_order", (json_int_t)s->scan.unordered,
-                     "negative", (json_int_t)s->scan.negative, "policies", rows);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "jobs", (json_int_t)s->scan.jobs, "seed",
+                     (json_int_t)s->seed, "not_judged", (json_int_t)(s->all ? 0 : s->warm_n),
+                     "out_of_order", (json_int_t)s->scan.unordered, "negative",
+                     (json_int_t)s->scan.negative, "policies", rows);
+}
+
+static void add_time(const struct simulate *s, enum sim_op op, struct str *out)
+{
+    int64_t half, most;
+    delays_usual(&s->delays, op, &half, &most);
+    str_addf(out, "%.3g s", (double)half / TIME_S);
+    if (most > half)
+        str_addf(out, " (half of the time; 1 in 100 times above %.3g s)", (double)most / TIME_S);
+}
+
+static void show_profiles(const struct simulate *s, const struct table_look *look, struct str *out)
+{
+    const char *head[] = {"POLICY", "SLICE", "ASKED",  "JOBS %", "GPC %", "WAIT S", "P50",
+                          "P95",    "P99",   "DONE S", "P50",    "P95",   "P99"};
+    AUTO_TABLE struct table t = {.columns = ARRAY_LEN(head), .right = 0x1ffc};
+    table_head(&t, head);
+    for (unsigned i = 0; i < s->n; i++) {
+        for (unsigned k = 0; k < s->details[i].class_n; k++) {
+            const struct detail_class *c = &s->details[i].classes[k];
+            char name[BOARD_PROFILE_NAME + BOARD_NAME];
+            table_add(&t, TABLE_PLAIN, s->rivals[i].name);
+            table_add(&t, TABLE_PLAIN, class_name(s, c, name));
+            table_addf(&t, "%" PRIu64, c->asked);
+            table_addf(&t, "%.2f", per_cent((double)c->granted, (double)c->asked));
+            table_addf(&t, "%.2f", per_cent(c->gpc_granted, c->gpc_asked));
+            const double times[] = {c->wait_mean, c->wait_p50, c->wait_p95, c->wait_p99,
+                                    c->end_mean,  c->end_p50,  c->end_p95,  c->end_p99};
+            for (unsigned n = 0; n < ARRAY_LEN(times); n++)
+                table_addf(&t, "%.1f", times[n]);
+        }
+    }
+    str_add(out, "\n");
+    table_print(&t, look, out);
+    str_add(out, "\n");
 }
 
 static void show(const struct simulate *s, const struct table_look *look, struct str *out)
 {
-    const char *head[] = {"POLICY", "JOBS %", "GPC %",  "BUSY %", "GPUS", "WAIT S",
-                          "P95",    "P99",    "DONE S", "ALL S",  "MADE"};
-    AUTO_TABLE struct table t = {.columns = ARRAY_LEN(head), .right = 0x7fe};
+    const char *head[] = {"POLICY", "JOBS %", "GPC %", "BUSY %", "GPUS",  "STRANDED %", "FRAG %",
+                          "WAIT S", "P95",    "P99",   "DONE S", "ALL S", "MADE",       "NS"};
+    AUTO_TABLE struct table t = {.columns = ARRAY_LEN(head) - !s->timed, .right = 0x3ffe};
     table_head(&t, head);
     for (unsigned i = 0; i < s->n; i++) {
         const struct sim_result *r = &s->results[i];
@@ -279,21 +399,30 @@ static void show(const struct simulate *s, const struct table_look *look, struct
         table_addf(&t, "%.2f", per_cent(r->gpc_granted, r->gpc_asked));
         table_addf(&t, "%.2f", per_cent(r->gpc_busy, r->gpc_all));
         table_addf(&t, "%.1f", r->gpu_used);
+        table_addf(&t, "%.2f", per_cent((double)s->details[i].stranded, (double)r->asked));
+        table_addf(&t, "%.2f", per_cent(s->details[i].useless, slices_of_first(s)));
         const double times[] = {r->wait_mean, r->wait_p95, r->wait_p99, r->end_mean, r->makespan};
         for (unsigned k = 0; k < ARRAY_LEN(times); k++)
             table_addf(&t, "%.1f", times[k]);
         table_addf(&t, "%" PRIu64, r->made);
+        if (s->timed)
+            table_addf(&t, "%.0f", s->step_ns[i]);
     }
     table_print(&t, look, out);
+    if (s->by_profile)
+        show_profiles(s, look, out);
     str_addf(out, "%" PRIu64 " jobs", s->scan.jobs);
-    if (s->votes)
-        str_addf(out, "; fetta chose its rule on the first %" PRIu64 ", which are not judged",
-                 s->vote_n);
+    if (!s->all)
+        str_addf(out, "; the first %" PRIu64 " are not judged%s", s->warm_n,
+                 s->votes ? ", fetta chose its rule on them" : "");
     if (s->scan.first_bad)
         str_addf(out, "; %" PRIu64 " were out of order, %" PRIu64 " with negative times left out",
                  s->scan.unordered, s->scan.negative);
-    str_addf(out, ".\nMaking an instance takes %.3g s, destroying one %.3g s.\n",
-             (double)s->setup.create_ns / TIME_S, (double)s->setup.destroy_ns / TIME_S);
+    str_add(out, ".\nMaking an instance takes ");
+    add_time(s, SIM_CREATE, out);
+    str_add(out, ", destroying one ");
+    add_time(s, SIM_DESTROY, out);
+    str_addf(out, "; seed %" PRId64 ".\n", s->seed);
 }
 
 static int tell(struct cli *c, const struct simulate *s)
@@ -316,6 +445,7 @@ int verb_simulate(struct cli *c, int argc, char **argv)
     if (!s)
         return cli_fail(c, (error_set(&err, ERROR_NO_MEMORY, "no memory left"), &err));
     s->policies = "fetta,first-fit,whole-gpu";
+    s->seed = 1;
     int r = parse(c, argc, argv, s, &err);
     if (r > 0)
         return 0;

@@ -6,6 +6,7 @@
  * setup and seed give the same result to the bit. */
 #pragma once
 
+#include "base/rng.h"
 #include "engine/world.h"
 
 enum {
@@ -25,7 +26,14 @@ struct sim_job {
     bool whole;              /* whole GPUs; `row` is not looked at */
     uint8_t row[SIM_BOARDS]; /* its profile on each board, BOARD_NO_PROFILE where it has none */
     float gpc; /* compute slices it has use for, where it gets more than that; 0: all it gets */
+    uint16_t asked_for; /* sim_asked_for what it is counted under; 0: as it stands here */
 };
+
+/* A profile of a group's board, or 0 for whole GPUs, as one number. */
+static inline uint16_t sim_asked_for(unsigned group, unsigned row)
+{
+    return (uint16_t)(1 + group * BOARD_PROFILES + row);
+}
 
 struct sim_group {
     const struct board *board;
@@ -36,10 +44,18 @@ struct sim_group {
 
 struct record; /* sim/record.h */
 
+/* What the driver takes to do something on a GPU of a group, ns. May draw from `rng`, which begins
+ * at the setup's seed in every run, so that the same run takes the same times. */
+enum sim_op { SIM_CREATE, SIM_DESTROY, SIM_MODE };
+typedef int64_t sim_delay(const void *arg, unsigned group, enum sim_op op, struct rng *rng);
+
 struct sim_setup {
     unsigned group_n;
     struct sim_group groups[SIM_BOARDS];
     int64_t create_ns, destroy_ns, mode_ns; /* what the driver takes; 0: no time */
+    sim_delay *delay;                       /* ... if not NULL, this instead */
+    const void *delay_arg;
+    uint64_t seed;
     int64_t idle_keep;      /* instances nobody uses stay so long; TIME_NEVER: until in the way */
     bool warm_by_owner;     /* idle instances are for their last owner alone, not for anybody */
     enum score_rule rule;   /* how the engine chooses a place */
@@ -47,8 +63,9 @@ struct sim_setup {
     bool told_runtime;      /* the engine knows how long jobs run, as by --for */
     uint32_t quota_compute; /* compute slices of one user at a time; 0: no limit */
     int64_t from,
-        until; /* the window of the figures; until 0: from the first job to the last end */
+        until;          /* the window of the figures; until 0: from the first job to the last end */
     uint32_t lease_max; /* most that live or wait at a time; 0: enough for any but huge queues */
+    struct detail *detail; /* filled with what averages hide; NULL: nothing is */
     struct record *record; /* filled with what the run looked like over time; NULL: nothing is */
 };
 

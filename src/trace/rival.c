@@ -130,6 +130,9 @@ int rival_next(void *arg, struct sim_job *ret, struct error *err)
     s->n++;
     if (ret->whole)
         return 1;
+    for (unsigned i = s->setup->group_n; i-- > 0;)
+        if (ret->row[i] < s->setup->groups[i].board->profile_n)
+            ret->asked_for = sim_asked_for(i, ret->row[i]);
     if (s->rival->kind == RIVAL_WHOLE || s->rival->kind == RIVAL_STATIC)
         ret->gpc = (float)rival_gpc(s->setup, ret);
     if (s->rival->kind == RIVAL_WHOLE) {
