@@ -113,6 +113,11 @@ const struct lease *world_queue(const struct world *w, size_t position);
 /* The next instant (boot time) at which something is due, TIME_NEVER if nothing is. */
 int64_t world_deadline(const struct world *w);
 
+/* Says that this lease, and a GPU of it, will be in one of the next events: what these need is
+ * fetched from memory. Once some events before, then with `next`, when that has come and leads to
+ * more. Nothing but time depends on it. */
+void world_soon(const struct world *w, uint32_t lease, unsigned gpu, bool next);
+
 struct changes;
 /* Writes what a step returned. Cannot fail: capacity was checked by the step. */
 void world_apply(struct world *w, const struct changes *c);

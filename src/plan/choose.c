@@ -117,6 +117,12 @@ void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ra
     c->board[gpu] = (uint8_t)board;
 }
 
+void choose_soon(const struct choose *c, unsigned gpu)
+{
+    __builtin_prefetch(c->rank + (size_t)gpu * CHOOSE_ROWS);
+    __builtin_prefetch(c->board + gpu);
+}
+
 /* The first GPU of a tree at or after `gpu`, or -1: up until something is to the right, and down
  * again. Reads as many words as there are levels if it begins at the left. */
 static long first_gpu(const struct choose *c, const uint64_t *t, unsigned gpu, uint64_t *looked)

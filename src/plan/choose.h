@@ -28,6 +28,9 @@ struct choose *choose_free(struct choose *c);
 /* Says that `gpu` has this board and these ranks from now on. */
 void choose_put(struct choose *c, unsigned gpu, unsigned board, const uint8_t ranks[CHOOSE_ROWS]);
 
+/* Fetches from memory what a change of this GPU's ranks needs. */
+void choose_soon(const struct choose *c, unsigned gpu);
+
 /* A place in the order (rank, gpu); start with {0, 0}. */
 struct choose_at {
     unsigned rank, gpu;

@@ -92,7 +92,7 @@ static bool refine(struct agenda *q, struct agenda_bucket *b, unsigned level)
         if (!put(q, item))
             return false;
         if (q->soon && b->n <= SOON_MOST)
-            q->soon(q->soon_arg, item);
+            q->soon(q->soon_arg, item, false);
     }
     emptied(q, b, level);
     return true;
@@ -115,6 +115,8 @@ int agenda_take(struct agenda *q, struct agenda_item *ret, struct error *err)
     if (q->n) {
         b = first_bucket(q, &level);
         q->next = level ? least(b) : b->items[b->first].at;
+        if (q->soon && b->n == 1)
+            q->soon(q->soon_arg, &b->items[b->first], true);
     }
     return 0;
 }

@@ -2,7 +2,16 @@
 #pragma once
 
 #include "sim/sim.h"
-#include "sim/times.h"
+
+enum { TALLY_FINE = 512, TALLY_BUCKETS = 64 * TALLY_FINE };
+
+/* Lengths of time in buckets a fifth of a per cent wide: any number of them in a fixed room. */
+struct tally_times {
+    uint64_t n;
+    double sum;
+    int64_t most;
+    uint32_t *buckets; /* [TALLY_BUCKETS] */
+};
 
 struct tally {
     const struct sim_setup *setup;
@@ -13,7 +22,7 @@ struct tally {
     double busy;         /* compute slices in use now */
     double busy_sum, used_sum;
     int64_t then, first, last_end;
-    struct times waits, ends;
+    struct tally_times waits, ends;
     uint64_t asked, granted, refused, done;
     double gpc_asked, gpc_granted;
 };
@@ -29,13 +38,13 @@ void tally_clock(struct tally *t, int64_t now);
 int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now,
               struct error *err);
 
-/* It cannot start at once, and waits or is refused. */
-void tally_wait(struct tally *t, uint32_t id);
-
 /* It is refused; or granted, which returns the ns it will run; or it ends. */
 void tally_refuse(struct tally *t, uint32_t id);
 int64_t tally_grant(struct tally *t, const struct lease *l, int64_t now);
 void tally_end(struct tally *t, const struct lease *l, int64_t now);
+
+/* It will end soon: what that needs is fetched from memory, and nothing else changes. */
+void tally_soon(const struct tally *t, uint32_t id, uint32_t gpu);
 
 /* Writes the figures down. */
 void tally_finish(const struct tally *t, int64_t now, struct sim_result *ret);
