@@ -28,6 +28,7 @@ struct run {
     sim_progress *progress;
     void *progress_arg;
     int64_t now;
+    struct rng rng; /* for what the driver takes */
     struct error *err;
 };
 
@@ -42,11 +43,17 @@ static int step(struct run *r, struct event *e)
     return 0;
 }
 
-static int64_t driver_time(const struct run *r, enum action_kind kind)
+static int64_t driver_time(struct run *r, const struct action *a)
 {
-    return kind == ACTION_CREATE    ? r->setup->create_ns
-           : kind == ACTION_DESTROY ? r->setup->destroy_ns
-                                    : r->setup->mode_ns;
+    enum sim_op op = a->kind == ACTION_CREATE    ? SIM_CREATE
+                     : a->kind == ACTION_DESTROY ? SIM_DESTROY
+                                                 : SIM_MODE;
+    if (r->setup->delay)
+        return r->setup->delay(r->setup->delay_arg, world_gpu(r->world, a->gpu)->board, op,
+                               &r->rng);
+    return op == SIM_CREATE    ? r->setup->create_ns
+           : op == SIM_DESTROY ? r->setup->destroy_ns
+                               : r->setup->mode_ns;
 }
 
 /* The job of a lease that was granted runs; what follows from all other actions comes later. */
@@ -57,7 +64,7 @@ static int carry_out(struct run *r)
         const struct action *a = &r->out.actions[i];
         struct agenda_item item = {.at = r->now, .gpu = a->gpu & AGENDA_GPUS, .op = a->op};
         if (a->kind <= ACTION_SET_MODE) {
-            item.at += driver_time(r, a->kind);
+            item.at += driver_time(r, a);
             r->result->made += a->kind == ACTION_CREATE;
             r->result->destroyed += a->kind == ACTION_DESTROY;
             rc = agenda_add(&r->agenda, item, r->err);
@@ -68,6 +75,8 @@ static int carry_out(struct run *r)
             rc = agenda_add(&r->agenda, item, r->err);
         } else if (a->kind == ACTION_REFUSE) {
             tally_refuse(&r->tally, a->lease);
+        } else if (a->kind == ACTION_QUEUED) {
+            tally_wait(&r->tally, a->lease);
         }
     }
     return rc;
@@ -287,6 +296,7 @@ int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_
                     .progress = progress,
                     .progress_arg = progress_arg,
                     .result = ret,
+                    .rng = {setup->seed},
                     .err = err};
     size_t gpus = 0;
     *ret = (struct sim_result){0};

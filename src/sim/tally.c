@@ -3,6 +3,7 @@
 
 #include "base/macro.h"
 #include "base/time.h"
+#include "sim/detail.h"
 #include "sim/record.h"
 
 #include <math.h>
@@ -11,62 +12,17 @@
 
 struct tally_job {
     int64_t submit, run, granted;
-    float gpc;    /* compute slices asked for */
-    float held;   /* compute slices in use while it runs */
-    bool open;    /* not over yet */
-    bool counted; /* submitted inside the window */
+    float gpc;     /* compute slices asked for */
+    float held;    /* compute slices in use while it runs */
+    bool open;     /* not over yet */
+    bool counted;  /* submitted inside the window */
+    bool stuck;    /* did not start at once */
+    uint8_t class; /* of the detail */
 };
-
-static bool times_init(struct tally_times *t)
-{
-    t->buckets = calloc(TALLY_BUCKETS, sizeof *t->buckets);
-    return t->buckets;
-}
-
-/* Exponent and the first bits of the mantissa of a length in ns. */
-static unsigned bucket_of(int64_t ns)
-{
-    if (ns < TALLY_FINE)
-        return (unsigned)MAX(ns, 0);
-    unsigned shift = 63 - (unsigned)__builtin_clzll((unsigned long long)ns) - 9;
-    return (shift + 1) * TALLY_FINE + (unsigned)(ns >> shift) - TALLY_FINE;
-}
-
-static double middle_of(unsigned bucket)
-{
-    if (bucket < TALLY_FINE)
-        return bucket;
-    unsigned shift = bucket / TALLY_FINE - 1;
-    return ldexp(bucket % TALLY_FINE + TALLY_FINE + 0.5, (int)shift);
-}
-
-static void times_add(struct tally_times *t, int64_t ns)
-{
-    t->n++;
-    t->sum += (double)ns;
-    t->most = MAX(t->most, ns);
-    t->buckets[bucket_of(ns)]++;
-}
 
 static double seconds(double ns)
 {
     return ns / TIME_S;
-}
-
-static double times_mean(const struct tally_times *t)
-{
-    return t->n ? seconds(t->sum / (double)t->n) : 0;
-}
-
-static double times_part(const struct tally_times *t, double part)
-{
-    uint64_t left = MAX((uint64_t)ceil(part * (double)t->n), (uint64_t)1);
-    for (unsigned i = 0; i < TALLY_BUCKETS && t->n; i++) {
-        if (t->buckets[i] >= left)
-            return seconds(middle_of(i));
-        left -= t->buckets[i];
-    }
-    return 0;
 }
 
 int tally_init(struct tally *t, const struct sim_setup *s, struct error *err)
@@ -79,17 +35,19 @@ int tally_init(struct tally *t, const struct sim_setup *s, struct error *err)
         s->record->begun = false; /* it begins with the first job */
     t->jobs = calloc(t->room, sizeof *t->jobs);
     t->leases_on = calloc(gpus, sizeof *t->leases_on);
-    if (t->jobs && t->leases_on && times_init(&t->waits) && times_init(&t->ends))
-        return 0;
-    return error_set(err, ERROR_NO_MEMORY, "no memory to count with");
+    if (!t->jobs || !t->leases_on || !times_init(&t->waits) || !times_init(&t->ends))
+        return error_set(err, ERROR_NO_MEMORY, "no memory to count with");
+    return s->detail ? detail_begin(s->detail, s, err) : 0;
 }
 
 void tally_done(struct tally *t)
 {
     free(t->jobs);
     free(t->leases_on);
-    free(t->waits.buckets);
-    free(t->ends.buckets);
+    times_done(&t->waits);
+    times_done(&t->ends);
+    if (t->setup->detail)
+        detail_done(t->setup->detail);
 }
 
 static struct tally_job *job_of(const struct tally *t, uint32_t id)
@@ -105,6 +63,8 @@ void tally_clock(struct tally *t, int64_t now)
     if (until > from) {
         t->busy_sum += t->busy * (double)(until - from);
         t->used_sum += (double)t->used * (double)(until - from);
+        if (t->setup->detail)
+            detail_clock(t->setup->detail, until - from);
     }
     if (t->setup->record)
         record_clock(t->setup->record, t->then, now, t->busy, (double)t->used);
@@ -150,6 +110,12 @@ int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now
     struct tally_job k = {
         .submit = now, .run = j->run, .gpc = (float)gpc_of(t, j), .held = j->gpc, .open = true};
     k.counted = now >= t->setup->from && (!t->setup->until || now < t->setup->until);
+    if (t->setup->detail) {
+        rc = detail_ask(t->setup->detail, j, (double)k.gpc, k.counted, err);
+        if (rc < 0)
+            return rc;
+        k.class = (uint8_t)rc;
+    }
     t->first = t->first < 0 ? now : t->first;
     t->top = id + 1;
     *job_of(t, id) = k;
@@ -162,10 +128,22 @@ int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now
     return 0;
 }
 
+void tally_wait(struct tally *t, uint32_t id)
+{
+    struct tally_job *j = job_of(t, id);
+    if (t->setup->detail && j->counted && !j->stuck)
+        detail_stuck(t->setup->detail, j->class);
+    j->stuck = true;
+}
+
 void tally_refuse(struct tally *t, uint32_t id)
 {
     struct tally_job *j = job_of(t, id);
+    if (j->open)
+        tally_wait(t, id);
     t->refused += j->open && j->counted;
+    if (t->setup->detail && j->open && j->counted)
+        detail_refuse(t->setup->detail, j->class);
     if (t->setup->record && j->open)
         record_wait(t->setup->record, t->setup, t->then, -1);
     j->open = false;
@@ -199,6 +177,10 @@ int64_t tally_grant(struct tally *t, const struct lease *l, int64_t now)
         record_wait(t->setup->record, t->setup, now, -1);
         record_place(t->setup->record, t->setup, l, true);
     }
+    if (t->setup->detail)
+        detail_place(t->setup->detail, l, true);
+    if (j->counted && t->setup->detail)
+        detail_grant(t->setup->detail, j->class, (double)j->gpc * (double)j->run, now - j->submit);
     if (j->counted) {
         t->granted++;
         t->gpc_granted += (double)j->gpc * (double)j->run;
@@ -216,6 +198,10 @@ void tally_end(struct tally *t, const struct lease *l, int64_t now)
     t->last_end = now;
     if (t->setup->record)
         record_place(t->setup->record, t->setup, l, false);
+    if (t->setup->detail)
+        detail_place(t->setup->detail, l, false);
+    if (j->counted && t->setup->detail)
+        detail_end(t->setup->detail, j->class, now - j->submit);
     if (j->counted) {
         t->done++;
         times_add(&t->ends, now - j->submit);
@@ -241,6 +227,8 @@ void tally_finish(const struct tally *t, int64_t now, struct sim_result *ret)
         t->setup->record->waits[i] = times_part(&t->waits, i / 100.0);
         t->setup->record->ends[i] = times_part(&t->ends, i / 100.0);
     }
+    if (t->setup->detail)
+        detail_finish(t->setup->detail, ns);
     ret->asked = t->asked;
     ret->granted = t->granted;
     ret->refused = t->refused;

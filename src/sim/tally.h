@@ -2,16 +2,7 @@
 #pragma once
 
 #include "sim/sim.h"
-
-enum { TALLY_FINE = 512, TALLY_BUCKETS = 64 * TALLY_FINE };
-
-/* Lengths of time in buckets a fifth of a per cent wide: any number of them in a fixed room. */
-struct tally_times {
-    uint64_t n;
-    double sum;
-    int64_t most;
-    uint32_t *buckets; /* [TALLY_BUCKETS] */
-};
+#include "sim/times.h"
 
 struct tally {
     const struct sim_setup *setup;
@@ -22,7 +13,7 @@ struct tally {
     double busy;         /* compute slices in use now */
     double busy_sum, used_sum;
     int64_t then, first, last_end;
-    struct tally_times waits, ends;
+    struct times waits, ends;
     uint64_t asked, granted, refused, done;
     double gpc_asked, gpc_granted;
 };
@@ -37,6 +28,9 @@ void tally_clock(struct tally *t, int64_t now);
 /* A job asks and will be lease `id`; ids come in order. -ERROR_NO_MEMORY. */
 int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now,
               struct error *err);
+
+/* It cannot start at once, and waits or is refused. */
+void tally_wait(struct tally *t, uint32_t id);
 
 /* It is refused; or granted, which returns the ns it will run; or it ends. */
 void tally_refuse(struct tally *t, uint32_t id);
