@@ -113,6 +113,24 @@ def a_voter_that_dies_changes_nothing():
 
 
 @test
+def a_vote_follows_a_change_of_what_is_asked_for():
+    with House("2xa100-80", config=VOTES) as h:
+        for _ in range(20):
+            h.end(h.new(profile="1g.10gb")["id"], now=True)
+        first = voted(h)
+        same(first["trouble"], "")
+        check(16 <= first["requests"] <= 20, first)
+        # More of the same is no reason to vote again.
+        for _ in range(20):
+            h.end(h.new(profile="1g.10gb")["id"], now=True)
+        same((h.status()["chosen"]["vote"], voter(h)), (first, 0))
+        for _ in range(10):
+            h.end(h.new(profile="2g.20gb")["id"], now=True)
+        second = until(lambda: h.status()["chosen"]["vote"] != first and h.status()["chosen"]["vote"], "a second vote", 60)
+        check(second["requests"] > 40, second)
+
+
+@test
 def nobody_votes_on_little_or_unasked():
     with House("2xa100-80", config=VOTES) as h:
         ask_for(h, 3)  # fewer than 16
