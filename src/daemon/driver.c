@@ -38,7 +38,7 @@ struct unit {
     struct driver *driver;
     struct worker *worker;
     sd_event_source *io, *death, *late;
-    struct job jobs[JOB_MAX]; /* jobs[0] is being done */
+    struct job *jobs;         /* JOB_MAX of the driver's; jobs[0] is being done */
     size_t job_n;
     bool asked;               /* jobs[0] was sent */
     bool slow;
@@ -51,6 +51,7 @@ struct unit {
 struct driver {
     struct daemon *daemon;
     struct unit units[UNIT_N];
+    struct job jobs[UNIT_N][JOB_MAX]; /* apart: most are never written, and cost nothing then */
     sd_event_source *again;   /* a further look, soon */
     bool look_wanted;
     bool lost;                /* the driver did not answer the last look */
@@ -535,8 +536,10 @@ int driver_start(struct daemon *d, struct error *err)
     if (!v)
         return error_set(err, ERROR_NO_MEMORY, "out of memory starting");
     v->daemon = d;
-    for (unsigned i = 0; i < UNIT_N; i++)
+    for (unsigned i = 0; i < UNIT_N; i++) {
         v->units[i].driver = v;
+        v->units[i].jobs = v->jobs[i];
+    }
     d->driver = v;
     int r = sd_event_add_time(d->loop, &v->again, CLOCK_BOOTTIME, UINT64_MAX, 0, on_again, v);
     if (r >= 0)

@@ -27,7 +27,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum { LARGE = 64 * 1024 }; /* bytes */
+enum { TABLE = 8 * 1024, LARGE = 64 * 1024 }; /* bytes */
 
 enum { PRUNE_ROWS = 1000 };
 
@@ -218,8 +218,12 @@ static int open_state(struct daemon *d, struct error *err)
     int r = proc_boot_id(boot, err);
     if (r == 0)
         r = store_open_sqlite(path, &d->store, err);
+    /* The tables of a world are for the most that may be: what comes from the system, not from the
+     * heap, costs memory only as far as it is used. */
+    (void)mallopt(M_MMAP_THRESHOLD, TABLE);
     if (r == 0 && !(d->world = world_new(MACHINE_GPUS, DAEMON_LEASES)))
         r = error_set(err, ERROR_NO_MEMORY, "out of memory starting");
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
     if (r == 0)
         r = store_load(d->store, d->world, recorded, err);
     if (r < 0)

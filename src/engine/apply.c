@@ -117,7 +117,7 @@ static uint32_t sum_of(struct world *w, struct owner owner)
     const struct state_sum *known = state_sum_of(w, owner);
     if (known)
         return (uint32_t)(known - w->sum);
-    uint32_t i = w->free_sums[w->lease_max - w->sum_n++ - 1];
+    uint32_t i = w->free_sum_n ? w->free_sums[--w->free_sum_n] : (uint32_t)w->sum_n++;
     w->sum[i] = (struct state_sum){.owner = owner};
     state_chain_add(&w->sums, i, state_owner_key(owner));
     return i;
@@ -154,7 +154,7 @@ static void uncount(struct world *w, uint32_t row)
     if (--sum->leases > 0)
         return;
     state_chain_drop(&w->sums, part->sum);
-    w->free_sums[w->lease_max - w->sum_n--] = part->sum;
+    w->free_sums[w->free_sum_n++] = part->sum;
 }
 
 /* Boards give slices their compute: another board, other sums. */
@@ -188,24 +188,27 @@ static void remove_lease(struct world *w, uint32_t id)
     if (l->key)
         state_chain_drop(&w->keys, row);
     set_due(w, row, state_lease_due(l), TIME_NEVER);
-    uint32_t *at = &w->id_head[id & w->id_mask];
-    while (*at != row)
-        at = &w->rows[*at].next;
-    *at = w->rows[row].next;
+    uint32_t at = state_id_first(w, id), next = w->rows[row].next;
+    if (at == row)
+        w->id_head[id & w->id_mask] = next == STATE_NONE ? 0 : next + 1;
+    while (at != row && w->rows[at].next != row)
+        at = w->rows[at].next;
+    if (at != row)
+        w->rows[at].next = next;
     w->row_id[row] = 0;
     w->lease_n--;
-    w->free_rows[w->lease_max - w->lease_n - 1] = row;
+    w->free_rows[w->free_row_n++] = row;
 }
 
 static uint32_t new_row(struct world *w, uint32_t id)
 {
     assert(w->lease_n < w->lease_max);
-    uint32_t row = w->free_rows[w->lease_max - w->lease_n - 1];
+    uint32_t row = w->free_row_n ? w->free_rows[--w->free_row_n] : (uint32_t)w->row_n++;
     w->lease_n++;
     w->row_id[row] = id;
     order_add(w, id, row);
-    w->rows[row].next = w->id_head[id & w->id_mask];
-    w->id_head[id & w->id_mask] = row;
+    w->rows[row].next = state_id_first(w, id);
+    w->id_head[id & w->id_mask] = row + 1;
     return row;
 }
 
@@ -277,7 +280,7 @@ static const uint8_t *ranks_of(struct world *w, const struct gpu *g)
     view_key(g, w->policy.warm_reuse, key);
     for (unsigned i = 0; i < 4; i++)
         hash = (hash ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    struct state_memo *m = &w->memos[(hash >> 40) % STATE_MEMOS];
+    struct state_memo *m = &w->memos[(hash >> 40) & (w->memo_n - 1)];
     if (memcmp(m->key, key, sizeof key) != 0) {
         memcpy(m->key, key, sizeof key);
         view_ranks(g, &w->fits[g->board], w->policy.warm_reuse, m->ranks);
@@ -331,7 +334,7 @@ static void put_gpu(struct world *w, const struct gpu *g)
 /* A new table or new rules touch every GPU's place in the indices; both are rare. */
 static void index_all(struct world *w)
 {
-    memset(w->memos, 0, STATE_MEMOS * sizeof *w->memos);
+    memset(w->memos, 0, w->memo_n * sizeof *w->memos);
     for (unsigned slot = 0; slot < w->gpu_n; slot++) {
         if (!w->gpu_known[slot])
             continue;

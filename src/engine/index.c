@@ -18,15 +18,9 @@ bool state_chain_init(struct state_chain *c, size_t items)
     while (heads < items)
         heads *= 2;
     c->mask = heads - 1;
-    c->head = malloc(heads * sizeof *c->head);
-    c->link = malloc((items + 1) * sizeof *c->link);
-    if (!c->head || !c->link)
-        return false;
-    for (uint32_t i = 0; i < heads; i++)
-        c->head[i] = STATE_NONE;
-    for (size_t i = 0; i <= items; i++)
-        c->link[i].at = STATE_NONE;
-    return true;
+    c->head = calloc(heads, sizeof *c->head);
+    c->link = calloc(items + 1, sizeof *c->link);
+    return c->head && c->link;
 }
 
 void state_chain_done(struct state_chain *c)
@@ -35,44 +29,45 @@ void state_chain_done(struct state_chain *c)
     free(c->link);
 }
 
+static uint32_t first(const struct state_chain *c, uint32_t at)
+{
+    return c->head[at] ? c->head[at] - 1 : STATE_NONE;
+}
+
 void state_chain_add(struct state_chain *c, uint32_t item, uint64_t key)
 {
-    uint32_t at = (uint32_t)mix(key) & c->mask, next = c->head[at];
-    c->link[item] = (struct state_link){.next = next, .prev = STATE_NONE, .at = at};
+    uint32_t at = (uint32_t)mix(key) & c->mask, next = first(c, at);
+    c->link[item] = (struct state_link){.next = next, .prev = STATE_NONE, .at = at + 1};
     if (next != STATE_NONE)
         c->link[next].prev = item;
-    c->head[at] = item;
+    c->head[at] = item + 1;
 }
 
 void state_chain_drop(struct state_chain *c, uint32_t item)
 {
     struct state_link *link = &c->link[item];
-    if (link->at == STATE_NONE)
+    if (link->at == 0)
         return;
     if (link->next != STATE_NONE)
         c->link[link->next].prev = link->prev;
     if (link->prev != STATE_NONE)
         c->link[link->prev].next = link->next;
     else
-        c->head[link->at] = link->next;
-    link->at = STATE_NONE;
+        c->head[link->at - 1] = link->next == STATE_NONE ? 0 : link->next + 1;
+    link->at = 0;
 }
 
 uint32_t state_chain_first(const struct state_chain *c, uint64_t key)
 {
-    return c->head[(uint32_t)mix(key) & c->mask];
+    return first(c, (uint32_t)mix(key) & c->mask);
 }
 
 bool state_heap_init(struct state_heap *h, size_t items)
 {
     h->item = malloc((items + 1) * sizeof *h->item);
-    h->place = malloc((items + 1) * sizeof *h->place);
+    h->place = calloc(items + 1, sizeof *h->place);
     h->due = malloc((items + 1) * sizeof *h->due);
-    if (!h->item || !h->place || !h->due)
-        return false;
-    for (size_t i = 0; i <= items; i++)
-        h->place[i] = STATE_NONE;
-    return true;
+    return h->item && h->place && h->due;
 }
 
 void state_heap_done(struct state_heap *h)
@@ -85,7 +80,7 @@ void state_heap_done(struct state_heap *h)
 static void put(struct state_heap *h, size_t place, uint32_t item)
 {
     h->item[place] = item;
-    h->place[item] = (uint32_t)place;
+    h->place[item] = (uint32_t)place + 1;
 }
 
 /* Lets the item of `place` rise or sink to where its due time belongs. */
@@ -110,22 +105,22 @@ void state_heap_set(struct state_heap *h, uint32_t item, int64_t due)
 {
     size_t place = h->place[item];
     if (due == TIME_NEVER) {
-        if (place == STATE_NONE)
+        if (place == 0)
             return;
-        h->place[item] = STATE_NONE;
+        h->place[item] = 0;
         uint32_t last = h->item[--h->n];
         if (last != item) {
-            put(h, place, last);
-            settle(h, place);
+            put(h, place - 1, last);
+            settle(h, place - 1);
         }
         return;
     }
     h->due[item] = due;
-    if (place == STATE_NONE) {
-        place = h->n++;
-        put(h, place, item);
+    if (place == 0) {
+        place = ++h->n;
+        put(h, place - 1, item);
     }
-    settle(h, place);
+    settle(h, place - 1);
 }
 
 static int by_number(const void *a, const void *b)

@@ -10,7 +10,7 @@
 
 enum { STATE_NONE = 0x7fffffff };
 
-enum { STATE_MEMOS = 4096 };
+enum { STATE_MEMOS = 4096 }; /* the most memos, enough for the states of a large fleet */
 
 struct state_id {
     uint32_t id, row; /* over, and to be tidied away, if the row is not that lease's any more */
@@ -21,8 +21,9 @@ struct state_waiting {
     int16_t priority;
 };
 
-/* An item of a chain: prev is STATE_NONE for a first one, `at` its head, STATE_NONE when it is in
- * no chain. */
+/* An item of a chain: prev is STATE_NONE for a first one, `at` its head + 1, 0 when it is in no
+ * chain. Here and below 0 is what nobody wrote: a world has room for the most there may ever be,
+ * and what of it is never used shall never be touched, so that it costs no memory. */
 struct state_link {
     uint32_t next, prev, at;
 };
@@ -30,7 +31,7 @@ struct state_link {
 /* Chains of equal hash: heads by hash, links by item. */
 struct state_chain {
     uint32_t mask;  /* heads - 1 */
-    uint32_t *head; /* item or STATE_NONE */
+    uint32_t *head; /* item + 1, or 0 */
     struct state_link *link;
 };
 
@@ -38,7 +39,7 @@ struct state_chain {
 struct state_heap {
     size_t n;
     uint32_t *item;
-    uint32_t *place; /* by item: index in `item`, STATE_NONE when not due ever */
+    uint32_t *place; /* by item: index in `item` + 1, 0 when not due ever */
     int64_t *due;    /* by item */
 };
 
@@ -81,21 +82,23 @@ struct world {
     struct gpu *gpus;
     struct state_row *rows;
     struct lease *wide;          /* by row: leases of several slices */
-    uint32_t *free_rows;         /* rows without a lease, lease_max - lease_n of them */
+    uint32_t *free_rows;         /* free_row_n rows that had a lease and have none */
+    size_t free_row_n, row_n;    /* rows from row_n on never had one */
     struct state_id *order;      /* order_n (room for twice lease_max), by id */
     struct state_waiting *queue; /* waiting_n, by priority then id */
     uint32_t *row_id;            /* by row: the lease in it, 0 if there is none */
     uint32_t id_mask;            /* ids have one of so many + 1 heads ... */
-    uint32_t *id_head;           /* ... which lead to rows, and these to further rows */
+    uint32_t *id_head;           /* ... row + 1 or 0, and rows lead to further rows */
     struct state_chain keys;     /* lease rows that have a key, by owner and key */
     struct state_chain sums;     /* sums by owner */
     struct state_sum *sum;       /* lease_max */
-    uint32_t *free_sums;         /* those without an owner, lease_max - sum_n of them */
-    size_t sum_n;
+    uint32_t *free_sums;         /* free_sum_n sums that had an owner and have none */
+    size_t free_sum_n, sum_n;    /* sums from sum_n on never had one */
     struct state_chain warm; /* idle seats (slot * BOARD_GIS + index) kept for somebody, by profile
                               * and holder */
     struct state_heap heap;
-    struct state_memo *memos; /* STATE_MEMOS */
+    struct state_memo *memos; /* memo_n, a power of two */
+    size_t memo_n;
     struct choose *choose;
     struct score *scores; /* by board */
     struct fit fits[MACHINE_BOARDS];
@@ -119,6 +122,13 @@ static inline struct lease *state_lease(const struct world *w, uint32_t row)
 {
     struct state_row *r = &w->rows[row];
     return r->is_wide ? &w->wide[row] : (struct lease *)(void *)r->lease;
+}
+
+/* The first row of the ids with the same head as `id`, STATE_NONE if there is none. */
+static inline uint32_t state_id_first(const struct world *w, uint32_t id)
+{
+    uint32_t row = w->id_head[id & w->id_mask];
+    return row ? row - 1 : STATE_NONE;
 }
 
 /* Row of a lease, STATE_NONE if it is not live. */

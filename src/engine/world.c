@@ -6,9 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MEMOS_PER_GPU = 8 };
+
 void world_gpu_copy(struct gpu *to, const struct gpu *from)
 {
     memcpy(to, from, gpu_size(from));
+}
+
+/* The next power of two, at least 16. */
+static size_t round_up(size_t n)
+{
+    size_t power = 16;
+    while (power < n)
+        power *= 2;
+    return power;
 }
 
 static bool init_indices(struct world *w)
@@ -20,27 +31,19 @@ static bool init_indices(struct world *w)
 
 static bool init_leases(struct world *w)
 {
-    size_t max = w->lease_max, heads = 16;
-    while (heads < max)
-        heads *= 2;
+    size_t max = w->lease_max, heads = round_up(max);
     w->id_mask = (uint32_t)heads - 1;
     w->rows = aligned_alloc(_Alignof(struct state_row), (max + 1) * sizeof *w->rows);
     w->wide = malloc((max + 1) * sizeof *w->wide);
     w->free_rows = calloc(max + 1, sizeof *w->free_rows);
     w->order = calloc(2 * max + 2, sizeof *w->order);
     w->queue = calloc(max + 1, sizeof *w->queue);
-    w->id_head = malloc(heads * sizeof *w->id_head);
+    w->id_head = calloc(heads, sizeof *w->id_head);
     w->row_id = calloc(max + 1, sizeof *w->row_id);
     w->sum = calloc(max + 1, sizeof *w->sum);
     w->free_sums = calloc(max + 1, sizeof *w->free_sums);
-    if (!w->rows || !w->wide || !w->free_rows || !w->order || !w->queue || !w->id_head ||
-        !w->row_id || !w->sum || !w->free_sums)
-        return false;
-    for (size_t i = 0; i < max; i++)
-        w->free_rows[i] = w->free_sums[i] = (uint32_t)(max - 1 - i);
-    for (size_t i = 0; i < heads; i++)
-        w->id_head[i] = STATE_NONE;
-    return true;
+    return w->rows && w->wide && w->free_rows && w->order && w->queue && w->id_head &&
+           w->row_id && w->sum && w->free_sums;
 }
 
 struct world *world_new(size_t gpu_max, size_t lease_max)
@@ -59,7 +62,8 @@ struct world *world_new(size_t gpu_max, size_t lease_max)
     w->gpus = calloc(gpu_max + 1, sizeof *w->gpus);
     w->scores = calloc(MACHINE_BOARDS, sizeof *w->scores);
     w->choose = choose_new(gpu_max);
-    w->memos = calloc(STATE_MEMOS, sizeof *w->memos);
+    w->memo_n = MIN(round_up(MEMOS_PER_GPU * gpu_max), (size_t)STATE_MEMOS);
+    w->memos = calloc(w->memo_n, sizeof *w->memos);
     if (!w->gpu_known || !w->gpus || !w->scores || !w->choose || !w->memos || !init_leases(w) ||
         !init_indices(w))
         return world_free(w);
@@ -128,7 +132,7 @@ static size_t order_at(const struct world *w, uint32_t id)
 
 uint32_t state_row(const struct world *w, uint32_t id)
 {
-    uint32_t row = w->id_head[id & w->id_mask];
+    uint32_t row = state_id_first(w, id);
     while (row != STATE_NONE && w->row_id[row] != id)
         row = w->rows[row].next;
     return row;

@@ -83,6 +83,11 @@ static bool digits(struct quick *q, unsigned most, json_int_t *value)
     return q->at > begin;
 }
 
+static bool exponent(const struct quick *q)
+{
+    return q->at < q->end && (*q->at == 'e' || *q->at == 'E');
+}
+
 /* An integer, or with a point a real. Both its digits and the power of ten below them are exact in
  * a double (the latter up to 10^22), so one division rounds as strtod does; and it knows no locale.
  */
@@ -94,16 +99,13 @@ static json_t *number(struct quick *q)
     json_int_t all = 0;
     q->at += minus;
     const char *begin = q->at;
-    if (!digits(q, DIGITS_MAX, &all) || (*begin == '0' && q->at - begin > 1))
+    if (!digits(q, DIGITS_MAX, &all) || (*begin == '0' && q->at - begin > 1) || exponent(q))
         return NULL;
-    if (q->at == q->end || (*q->at != '.' && *q->at != 'e' && *q->at != 'E'))
+    if (q->at == q->end || *q->at != '.')
         return json_integer(minus ? -all : all);
     ptrdiff_t left = DIGITS_MAX - (q->at - begin);
-    if (*q->at++ != '.' || left <= 0)
-        return NULL;
-    begin = q->at;
-    if (!digits(q, (unsigned)left, &all) || all > exact_most ||
-        (q->at < q->end && (*q->at == 'e' || *q->at == 'E')))
+    begin = ++q->at;
+    if (!digits(q, (unsigned)left, &all) || all > exact_most || exponent(q))
         return NULL;
     double real = (double)all / powers[q->at - begin];
     return json_real(minus ? -real : real);
