@@ -3,6 +3,8 @@
 #include "cli/args.h"
 #include "cli/delays.h"
 #include "cli/fleets.h"
+#include "cli/save.h"
+#include "cli/simulate-report.h"
 
 #include "base/macro.h"
 #include "base/time.h"
@@ -36,6 +38,8 @@ struct simulate {
     unsigned n;
     struct rival rivals[RIVALS];
     struct sim_result results[RIVALS];
+    const char *report;
+    struct record *records; /* [n] for a report, otherwise NULL */
     struct detail details[RIVALS];
     double step_ns[RIVALS]; /* of this machine's time, for each event */
 };
@@ -70,6 +74,8 @@ static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struc
     args_add(&a, (struct args_option){"lenient", 0, ARGS_FLAG, &s->lenient, NULL,
                                       "go on with jobs out of order and without those with "
                                       "negative times"});
+    args_add(&a, (struct args_option){"report", 0, ARGS_TEXT, &s->report, "FILE",
+                                      "write a report, one HTML file, to look at and to print"});
     args_add_json(&a, c);
     int r = args_read(&a, c, argc, argv, 0, 0, &first, err);
     if (r == 0 && !s->trace)
@@ -248,20 +254,25 @@ static int vote(struct simulate *s, struct rival *p, struct error *err)
 static int run_all(struct simulate *s, struct error *err)
 {
     int r = 0;
+    if (s->report && !(s->records = calloc(s->n, sizeof *s->records)))
+        return error_set(err, ERROR_NO_MEMORY, "no memory left for a report");
     for (unsigned i = 0; i < s->n && r == 0; i++) {
+        struct sim_setup judged = s->setup;
+        struct record *record = s->records ? &s->records[i] : NULL;
         if (s->rivals[i].kind == RIVAL_VOTED)
             r = vote(s, &s->rivals[i], err);
         if (r < 0)
             return r;
-        struct sim_setup setup = s->setup;
         int64_t begin = time_boot();
-        setup.detail = s->timed ? NULL : &s->details[i]; /* looking closely takes time, too */
-        r = run_one(s, &s->rivals[i], setup, 0, &s->results[i], err);
+        judged.detail = s->timed ? NULL : &s->details[i]; /* looking closely takes time, too */
+        judged.record = s->timed ? NULL : record;
+        r = run_one(s, &s->rivals[i], judged, 0, &s->results[i], err);
         s->step_ns[i] =
             (double)(time_boot() - begin) / (double)MAX(s->results[i].steps, (uint64_t)1);
-        setup.detail = &s->details[i];
+        judged.detail = &s->details[i];
+        judged.record = record;
         if (r == 0 && s->timed)
-            r = run_one(s, &s->rivals[i], setup, 0, &s->results[i], err);
+            r = run_one(s, &s->rivals[i], judged, 0, &s->results[i], err);
     }
     return r;
 }
@@ -382,6 +393,23 @@ static void show_profiles(const struct simulate *s, const struct table_look *loo
     str_add(out, "\n");
 }
 
+/* What the figures are of, in sentences. */
+static void notes(const struct simulate *s, struct str *out)
+{
+    str_addf(out, "%" PRIu64 " jobs", s->scan.jobs);
+    if (!s->all)
+        str_addf(out, "; the first %" PRIu64 " are not judged%s", s->warm_n,
+                 s->votes ? ", fetta chose its rule on them" : "");
+    if (s->scan.first_bad)
+        str_addf(out, "; %" PRIu64 " were out of order, %" PRIu64 " with negative times left out",
+                 s->scan.unordered, s->scan.negative);
+    str_add(out, ".\nMaking an instance takes ");
+    add_time(s, SIM_CREATE, out);
+    str_add(out, ", destroying one ");
+    add_time(s, SIM_DESTROY, out);
+    str_addf(out, "; seed %" PRId64 ".", s->seed);
+}
+
 static void show(const struct simulate *s, const struct table_look *look, struct str *out)
 {
     const char *head[] = {"POLICY", "JOBS %", "GPC %", "BUSY %", "GPUS",  "STRANDED %", "FRAG %",
@@ -411,18 +439,35 @@ static void show(const struct simulate *s, const struct table_look *look, struct
     table_print(&t, look, out);
     if (s->by_profile)
         show_profiles(s, look, out);
-    str_addf(out, "%" PRIu64 " jobs", s->scan.jobs);
-    if (!s->all)
-        str_addf(out, "; the first %" PRIu64 " are not judged%s", s->warm_n,
-                 s->votes ? ", fetta chose its rule on them" : "");
-    if (s->scan.first_bad)
-        str_addf(out, "; %" PRIu64 " were out of order, %" PRIu64 " with negative times left out",
-                 s->scan.unordered, s->scan.negative);
-    str_add(out, ".\nMaking an instance takes ");
-    add_time(s, SIM_CREATE, out);
-    str_add(out, ", destroying one ");
-    add_time(s, SIM_DESTROY, out);
-    str_addf(out, "; seed %" PRId64 ".\n", s->seed);
+    notes(s, out);
+    str_add(out, "\n");
+}
+
+static int write_report(const struct simulate *s, int argc, char **argv, struct error *err)
+{
+    AUTO_STR struct str page = {0};
+    AUTO_STR struct str words = {0};
+    AUTO_STR struct str text = {0};
+    struct simulate_policy policies[RIVALS];
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct rival *p = &s->rivals[i];
+        const char *rule = p->kind == RIVAL_VOTED ? score_name(p->rule) : NULL;
+        policies[i] = (struct simulate_policy){
+            p->name,
+            rule,
+            &s->results[i],
+            &s->records[i],
+            per_cent((double)s->details[i].stranded, (double)s->results[i].asked),
+            per_cent(s->details[i].useless, slices_of_first(s))};
+    }
+    simulate_report_command(argc, argv, &words);
+    notes(s, &text);
+    if (words.failed || text.failed)
+        return error_set(err, ERROR_NO_MEMORY, "no memory left for the report");
+    struct simulate_page whole = {s->name,   s->machine, text.text, words.text,
+                                  &s->setup, s->n,       policies};
+    simulate_report(&whole, &page);
+    return save_page(&page, s->report, err);
 }
 
 static int tell(struct cli *c, const struct simulate *s)
@@ -461,9 +506,12 @@ int verb_simulate(struct cli *c, int argc, char **argv)
         r = scan(s, &err);
     if (r == 0)
         r = run_all(s, &err);
+    if (r == 0 && s->report)
+        r = write_report(s, argc, argv, &err);
     r = r < 0 ? cli_fail(c, &err) : tell(c, s);
     trace_done(&s->scan);
     if (s->in)
         (void)fclose(s->in);
+    free(s->records);
     return r;
 }
