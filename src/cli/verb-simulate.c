@@ -1,10 +1,11 @@
 /* `fetta simulate`: the jobs of a trace under several policies, through the engine that fettad runs
- * on. Asks no daemon. */
+ * on. Asks no daemon but for its history. */
 #include "cli/args.h"
 #include "cli/delays.h"
 #include "cli/fleets.h"
 #include "cli/save.h"
 #include "cli/simulate-report.h"
+#include "cli/source.h"
 
 #include "base/macro.h"
 #include "base/time.h"
@@ -12,7 +13,6 @@
 #include "trace/rival.h"
 #include "trace/trace.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +48,8 @@ static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struc
 {
     struct args a = {0};
     int first;
-    args_add(
-        &a, (struct args_option){"trace", 0, ARGS_TEXT, &s->trace, "FILE", "the jobs; - is stdin"});
+    args_add(&a, (struct args_option){"trace", 0, ARGS_TEXT, &s->trace, "FILE",
+                                      "the jobs; - is stdin, history:30d what ran here"});
     args_add(&a, (struct args_option){"machine", 0, ARGS_TEXT, &s->machine, "MACHINE",
                                       "the fleet: 8xdgx-a100, 100xa100-80"});
     args_add(&a, (struct args_option){"policy", 0, ARGS_TEXT, &s->policies, "NAMES",
@@ -133,24 +133,6 @@ static int read_policies(struct simulate *s, struct error *err)
         return error_set(err, ERROR_INVALID,
                          "--all: fetta chooses its rule on the first quarter of the jobs, so these "
                          "cannot be judged; leave one of the two out");
-    return 0;
-}
-
-/* What cannot be read twice is copied to a file that has no name. */
-static int open_trace(struct simulate *s, struct error *err)
-{
-    char part[65536];
-    size_t n;
-    bool in = strcmp(s->trace, "-") == 0;
-    s->name = in ? "stdin" : s->trace;
-    s->in = in ? tmpfile() : fopen(s->trace, "re");
-    if (!s->in)
-        return error_errno(err, ERROR_IO, errno, "cannot open %s", s->name);
-    while (in && (n = fread(part, 1, sizeof part, stdin)) > 0)
-        if (fwrite(part, 1, n, s->in) != n)
-            return error_errno(err, ERROR_IO, errno, "cannot keep the trace");
-    if (in && ferror(stdin))
-        return error_set(err, ERROR_IO, "reading stdin failed");
     return 0;
 }
 
@@ -501,7 +483,7 @@ int verb_simulate(struct cli *c, int argc, char **argv)
     if (r == 0)
         r = read_policies(s, &err);
     if (r == 0)
-        r = open_trace(s, &err);
+        r = source_open(c, s->trace, &s->in, &s->name, &err);
     if (r == 0)
         r = scan(s, &err);
     if (r == 0)

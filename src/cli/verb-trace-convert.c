@@ -1,8 +1,9 @@
 /* `fetta trace convert`: traces of other schedulers and studies, as CSV to simulate with. Asks no
- * daemon. What was taken for what, left out and made up is said on stderr, so that no figure that
- * comes of it looks more measured than it is. */
+ * daemon but for its history. What was taken for what, left out and made up is said on stderr, so
+ * that no figure that comes of it looks more measured than it is. */
 #include "cli/args.h"
 #include "cli/fleets.h"
+#include "cli/source.h"
 
 #include "base/macro.h"
 #include "base/time.h"
@@ -27,7 +28,7 @@ static int parse(struct cli *c, int argc, char **argv, struct convert_options *o
     int first;
     const struct args_option own[] = {
         {"from", 0, ARGS_TEXT, &o->from, "FORMAT",
-         "slurm, alibaba, philly, miso or azure-llm (told by the heading)"},
+         "slurm, alibaba, philly, miso, azure-llm or fetta (told by the heading)"},
         {"slice", 0, ARGS_TEXT, &o->slice, "SLICE",
          "what jobs of a format without slices ask for: 1g.10gb, 2/7, 18GiB, gpu"},
         {"whole", 0, ARGS_TEXT, &o->whole, "SLICE",
@@ -139,7 +140,8 @@ static int read_rules(const struct convert_options *o, struct convert_rules *ret
     int r = 0;
     if (o->from && (ret->format = convert_find(o->from)) == CONVERT_FORMATS)
         r = error_set(err, ERROR_INVALID,
-                      "--from: slurm, alibaba, philly, miso or azure-llm, not '%s'", o->from);
+                      "--from: slurm, alibaba, philly, miso, azure-llm or fetta, not '%s'",
+                      o->from);
     if (r == 0 && o->machine)
         r = fleets_read(o->machine, o->fleet, err);
     if (r == 0 && o->speed_up)
@@ -151,8 +153,8 @@ static int read_rules(const struct convert_options *o, struct convert_rules *ret
     return r == 0 ? read_round(o, ret, err) : r;
 }
 
-/* One sentence for each thing that was left out or made up. */
-static void tell(const struct cli *c, const struct convert_options *o, const struct convert *t)
+/* How many jobs there are, and what was left out. */
+static void tell(const struct cli *c, const struct convert *t)
 {
     static const char *const why[CONVERT_LEFT] = {
         [CONVERT_STEP] = "steps of jobs",
@@ -173,6 +175,11 @@ static void tell(const struct cli *c, const struct convert_options *o, const str
         str_addf(&s, "; %" PRIu64 " came before the one before them and are taken at its time",
                  t->unordered);
     cli_say(c, "%s", s.text ? s.text : "");
+}
+
+static void tell_made_up(const struct cli *c, const struct convert_options *o,
+                         const struct convert *t)
+{
     if (o->arrivals && t->rate > 0)
         cli_say(c, "arrivals are made up: --arrivals %s, %.6g jobs a second, --seed %" PRId64,
                 o->arrivals, t->rate * t->rules.speed_up, o->seed);
@@ -180,27 +187,29 @@ static void tell(const struct cli *c, const struct convert_options *o, const str
         cli_say(c, "arrivals are made up: --arrivals %s, --seed %" PRId64, o->arrivals, o->seed);
     if (t->rules.speed_up != 1)
         cli_say(c, "jobs come %g times as fast: --speed-up", t->rules.speed_up);
-    if (o->slice && t->format >= CONVERT_PHILLY)
+    if (o->slice && t->format >= CONVERT_PHILLY && t->format <= CONVERT_AZURE)
         cli_say(c, "what jobs ask for is made up: --slice %s", o->slice);
     if (o->tokens && t->format == CONVERT_AZURE)
         cli_say(c, "run times are made up: --tokens-per-second %s", o->tokens);
 }
 
-static int convert_all(struct cli *c, const struct convert_options *o, struct convert *t, FILE *in,
-                       FILE *kept, struct error *err)
+static int convert_all(struct cli *c, const struct convert_options *o, struct convert *t,
+                       const char *name, FILE *in, FILE *kept, struct error *err)
 {
     struct convert_rules rules;
     int r = read_rules(o, &rules, err);
     if (r == 0)
-        r = convert_read(t, in, in == stdin ? "stdin" : o->file, &rules, kept, err);
+        r = convert_read(t, in, name, &rules, kept, err);
     if (t->guessed)
         cli_say(c, "taken for %s: %s", convert_name(t->format), convert_about(t->format));
     for (unsigned i = 0; i < t->shown_n; i++)
         cli_say(c, "%s", t->shown[i]);
     if (r == 0)
         r = convert_write(t, kept, stdout, err);
-    if (r == 0)
-        tell(c, o, t);
+    if (r < 0)
+        return r;
+    tell(c, t);
+    tell_made_up(c, o, t);
     return r;
 }
 
@@ -216,12 +225,14 @@ int verb_trace_convert(struct cli *c, int argc, char **argv)
         return 0;
     if (r < 0)
         return cli_fail(c, &err);
-    FILE *in = strcmp(o.file, "-") == 0 ? stdin : fopen(o.file, "re"), *kept = tmpfile();
-    if (!in || !kept)
-        r = error_errno(&err, ERROR_IO, errno, "cannot open %s",
-                        in ? "a file to keep it in" : o.file);
-    else
-        r = convert_all(c, &o, t, in, kept, &err);
+    const char *name = "stdin";
+    FILE *in = stdin, *kept = tmpfile();
+    if (!kept)
+        r = error_errno(&err, ERROR_IO, errno, "cannot open a file to keep it in");
+    else if (strcmp(o.file, "-") != 0)
+        r = source_open(c, o.file, &in, &name, &err);
+    if (r == 0)
+        r = convert_all(c, &o, t, name, in, kept, &err);
     if (in && in != stdin)
         (void)fclose(in);
     if (kept)

@@ -192,6 +192,22 @@ static int azure(struct convert *c, const struct convert_row *row, struct conver
     return alike(c, ret);
 }
 
+/* Ours, to sort or to come at other times. */
+static int own(struct convert *c, const struct convert_row *row, struct convert_job *ret)
+{
+    enum { SUBMIT, RUN, SLICE, COUNT, USER };
+    long count = 1;
+    if (!convert_seconds(c, row, SUBMIT, &ret->submit_us) ||
+        !convert_seconds(c, row, RUN, &ret->run_us) ||
+        (row->text[COUNT] && !convert_whole(c, row, COUNT, 1, REQUEST_SLICES, &count)))
+        return ROW_WRONG;
+    if (!*row->text[SLICE] || !str_copy(ret->slice, sizeof ret->slice, row->text[SLICE]))
+        return convert_wrong(c, row, SLICE, "must be a profile, gpu or a need");
+    ret->count = (unsigned)count;
+    convert_user(row->text[USER] ? row->text[USER] : "", ret->user);
+    return ROW_JOB;
+}
+
 const struct convert_kind convert_kinds[CONVERT_FORMATS] = {
     [CONVERT_SLURM] = {.separator = '|',
                        .needed = 4,
@@ -222,4 +238,11 @@ const struct convert_kind convert_kinds[CONVERT_FORMATS] = {
                        .columns = {"TIMESTAMP", "ContextTokens", "GeneratedTokens"},
                        .arrivals = true,
                        .read = azure},
+    [CONVERT_FETTA] = {.separator = ',',
+                       .needed = 3,
+                       .columns = {"submit_s", "run_s", "slice", "count", "user"},
+                       .arrivals = true,
+                       .runs = true,
+                       .slices = true,
+                       .read = own},
 };

@@ -15,7 +15,8 @@
     KIND(ALIBABA, "alibaba", "pods of Alibaba's GPU trace of 2023: gpu_milli, num_gpu")            \
     KIND(PHILLY, "philly", "run times of Philly: runtime")                                         \
     KIND(MISO, "miso", "jobs of MISO: model, runtime_s")                                           \
-    KIND(AZURE, "azure-llm", "requests of Azure's LLM traces: ContextTokens, GeneratedTokens")
+    KIND(AZURE, "azure-llm", "requests of Azure's LLM traces: ContextTokens, GeneratedTokens")     \
+    KIND(FETTA, "fetta", "our own: submit_s, run_s, slice")
 
 enum convert_format {
 #define KIND(id, name, what) CONVERT_##id,

@@ -135,6 +135,16 @@ TEST(pods_of_alibaba_are_read)
     becomes(in, &r, "0.000000,20.000000,460/1000,1,0\n0.500000,20.000000,7/7,8,0\n");
 }
 
+TEST(our_own_can_be_sorted_and_sped_up)
+{
+    struct convert_rules r = plain();
+    const char *in = "user,slice,run_s,submit_s\nann,2/7,5,10\nbob,gpu,1.5,4\n";
+    refused(in, &r, "line 3: it came before");
+    r.sort = true;
+    r.speed_up = 3;
+    becomes(in, &r, "0.000000,1.500000,gpu,1,bob\n2.000000,5.000000,2/7,1,ann\n");
+}
+
 TEST(parts_are_rounded_as_asked)
 {
     const char *in = PODS "a,1,460,,5,30,10\nb,1,640,,5,30,10\nc,1,100,,5,30,10\n";
