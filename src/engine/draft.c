@@ -12,21 +12,6 @@ void draft_begin(struct draft *d, const struct world *w, struct outcome *o, int6
     d->failed = d->settling = false;
 }
 
-static uint64_t row_key(enum change_kind kind, uint32_t id)
-{
-    return (uint64_t)kind << 32 | id;
-}
-
-static struct change *find(const struct draft *d, enum change_kind kind, uint32_t id)
-{
-    uint64_t key = row_key(kind, id);
-    for (size_t i = 0; i < d->o->row_n; i++) {
-        if (d->o->row_keys[i] == key)
-            return d->o->rows[i];
-    }
-    return NULL;
-}
-
 static bool grow_rows(struct outcome *o)
 {
     size_t room = o->row_room ? o->row_room * 2 : 16;
@@ -62,14 +47,14 @@ static struct change *add_row(struct draft *d, enum change_kind kind, uint32_t i
     struct outcome *o = d->o;
     if (o->row_n == o->row_room && !grow_rows(o))
         return fail(d, kind);
-    o->row_keys[o->row_n] = row_key(kind, id);
+    o->row_keys[o->row_n] = draft_key(kind, id);
     o->rows[o->row_n]->kind = kind;
     return o->rows[o->row_n++];
 }
 
 struct change *draft_change(struct draft *d, enum change_kind kind, uint32_t id)
 {
-    struct change *row = find(d, kind, id);
+    struct change *row = draft_row(d, kind, id);
     if (row)
         return row;
     row = add_row(d, kind, id);
@@ -82,24 +67,12 @@ struct change *draft_change(struct draft *d, enum change_kind kind, uint32_t id)
     return row;
 }
 
-const struct gpu *draft_gpu(const struct draft *d, unsigned slot)
-{
-    const struct change *row = find(d, CHANGE_GPU, slot);
-    const struct gpu *g = row ? &row->gpu : world_gpu(d->w, slot);
-    return !g && d->failed ? &d->waste.gpu : g;
-}
-
-bool draft_gpu_changed(const struct draft *d, unsigned slot)
-{
-    return find(d, CHANGE_GPU, slot) != NULL;
-}
-
 struct gpu *draft_gpu_edit(struct draft *d, unsigned slot)
 {
-    struct change *row = find(d, CHANGE_GPU, slot);
+    struct change *row = draft_row(d, CHANGE_GPU, slot);
     if (row)
         return &row->gpu;
-    const struct gpu *old = world_gpu(d->w, slot);
+    const struct gpu *old = state_gpu(d->w, slot);
     row = add_row(d, CHANGE_GPU, slot);
     if (old)
         world_gpu_copy(&row->gpu, old);
@@ -115,21 +88,12 @@ struct gpu *draft_gpu_new(struct draft *d, unsigned slot, unsigned board)
     return &row->gpu;
 }
 
-const struct lease *draft_lease(const struct draft *d, uint32_t id)
-{
-    const struct change *row = find(d, CHANGE_LEASE, id);
-    if (row)
-        return row->lease.state == LEASE_ENDED ? NULL : &row->lease;
-    const struct lease *l = world_lease(d->w, id);
-    return !l && d->failed ? &d->waste.lease : l;
-}
-
 struct lease *draft_lease_edit(struct draft *d, uint32_t id)
 {
-    struct change *row = find(d, CHANGE_LEASE, id);
+    struct change *row = draft_row(d, CHANGE_LEASE, id);
     if (row)
         return &row->lease;
-    const struct lease *old = world_lease(d->w, id);
+    const struct lease *old = state_find(d->w, id);
     row = add_row(d, CHANGE_LEASE, id);
     if (old)
         lease_copy(&row->lease, old);
@@ -146,22 +110,6 @@ struct lease *draft_lease_new(struct draft *d, uint32_t id)
     row->lease.id = id;
     row->lease.revision = 1;
     return &row->lease;
-}
-
-const struct policy *draft_policy(const struct draft *d)
-{
-    const struct change *row = find(d, CHANGE_POLICY, 0);
-    return row ? &row->policy : &d->w->policy;
-}
-
-const struct fit *draft_fit(const struct draft *d, const struct gpu *g)
-{
-    return &d->w->fits[g->board];
-}
-
-const struct board *draft_board(const struct draft *d, const struct gpu *g)
-{
-    return d->w->fits[g->board].board;
 }
 
 struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lease, unsigned gpu)
@@ -193,7 +141,7 @@ void draft_each_lease(struct draft *d, draft_visit *visit, void *arg)
     for (size_t i = 0; i < d->o->row_n; i++) {
         const struct change *row = d->o->rows[i];
         if (row->kind == CHANGE_LEASE && row->lease.state != LEASE_ENDED &&
-            !world_lease(d->w, row->lease.id))
+            !state_find(d->w, row->lease.id))
             visit(d, &row->lease, arg);
     }
 }
@@ -280,7 +228,7 @@ void draft_usage(const struct draft *d, struct owner owner, uint32_t *ret_slices
 /* A GPU that was only looked at costs no write. */
 static bool unchanged(const struct draft *d, const struct change *row)
 {
-    const struct gpu *old = row->kind == CHANGE_GPU ? world_gpu(d->w, row->gpu.slot) : NULL;
+    const struct gpu *old = row->kind == CHANGE_GPU ? state_gpu(d->w, row->gpu.slot) : NULL;
     return old && old->seat_n == row->gpu.seat_n && memcmp(old, &row->gpu, gpu_size(old)) == 0;
 }
 

@@ -22,13 +22,46 @@ struct draft {
 /* A draft without changes. What is wasted is cleared when it is first needed, if ever. */
 void draft_begin(struct draft *d, const struct world *w, struct outcome *o, int64_t now);
 
-const struct gpu *draft_gpu(const struct draft *d, unsigned slot); /* NULL if there is none */
-struct gpu *draft_gpu_edit(struct draft *d, unsigned slot);        /* it must exist */
+static inline uint64_t draft_key(enum change_kind kind, uint32_t id)
+{
+    return (uint64_t)kind << 32 | id;
+}
+
+/* The row of that kind and number that this step has changed, NULL if it has not. */
+static inline struct change *draft_row(const struct draft *d, enum change_kind kind, uint32_t id)
+{
+    uint64_t key = draft_key(kind, id);
+    for (size_t i = 0; i < d->o->row_n; i++) {
+        if (d->o->row_keys[i] == key)
+            return d->o->rows[i];
+    }
+    return NULL;
+}
+
+/* NULL if there is none. */
+static inline const struct gpu *draft_gpu(const struct draft *d, unsigned slot)
+{
+    const struct change *row = draft_row(d, CHANGE_GPU, slot);
+    const struct gpu *g = row ? &row->gpu : state_gpu(d->w, slot);
+    return !g && d->failed ? &d->waste.gpu : g;
+}
+
+struct gpu *draft_gpu_edit(struct draft *d, unsigned slot); /* it must exist */
 struct gpu *draft_gpu_new(struct draft *d, unsigned slot, unsigned board);
-bool draft_gpu_changed(const struct draft *d, unsigned slot);
+static inline bool draft_gpu_changed(const struct draft *d, unsigned slot)
+{
+    return draft_row(d, CHANGE_GPU, slot) != NULL;
+}
 
 /* NULL if there is none, or it has ended in this step. */
-const struct lease *draft_lease(const struct draft *d, uint32_t id);
+static inline const struct lease *draft_lease(const struct draft *d, uint32_t id)
+{
+    const struct change *row = draft_row(d, CHANGE_LEASE, id);
+    if (row)
+        return row->lease.state == LEASE_ENDED ? NULL : &row->lease;
+    const struct lease *l = state_find(d->w, id);
+    return !l && d->failed ? &d->waste.lease : l;
+}
 struct lease *draft_lease_edit(struct draft *d, uint32_t id); /* it must exist; counts a revision */
 struct lease *draft_lease_new(struct draft *d, uint32_t id);
 
@@ -36,9 +69,19 @@ struct lease *draft_lease_new(struct draft *d, uint32_t id);
  * NULL. */
 struct change *draft_change(struct draft *d, enum change_kind kind, uint32_t id);
 /* The policy now in force; where things fit on a GPU of this kind; its board. Never NULL. */
-const struct policy *draft_policy(const struct draft *d);
-const struct fit *draft_fit(const struct draft *d, const struct gpu *g);
-const struct board *draft_board(const struct draft *d, const struct gpu *g);
+static inline const struct policy *draft_policy(const struct draft *d)
+{
+    const struct change *row = draft_row(d, CHANGE_POLICY, 0);
+    return row ? &row->policy : &d->w->policy;
+}
+static inline const struct fit *draft_fit(const struct draft *d, const struct gpu *g)
+{
+    return &d->w->fits[g->board];
+}
+static inline const struct board *draft_board(const struct draft *d, const struct gpu *g)
+{
+    return d->w->fits[g->board].board;
+}
 
 /* Adds an action for after the commit; the caller fills the rest of it. */
 struct action *draft_action(struct draft *d, enum action_kind kind, uint32_t lease, unsigned gpu);

@@ -10,7 +10,7 @@
 
 enum { STATE_NONE = 0x7fffffff };
 
-enum { STATE_MEMOS = 4096 }; /* the most memos, enough for the states of a large fleet */
+enum { STATE_MEMOS = 1 << 15 }; /* the most memos, enough for the states of a large fleet */
 
 struct state_id {
     uint32_t id, row; /* over, and to be tidied away, if the row is not that lease's any more */
@@ -132,7 +132,24 @@ static inline uint32_t state_id_first(const struct world *w, uint32_t id)
 }
 
 /* Row of a lease, STATE_NONE if it is not live. */
-uint32_t state_row(const struct world *w, uint32_t id);
+static inline uint32_t state_row(const struct world *w, uint32_t id)
+{
+    uint32_t row = state_id_first(w, id);
+    while (row != STATE_NONE && w->row_id[row] != id)
+        row = w->rows[row].next;
+    return row;
+}
+
+/* The same as world_lease and world_gpu. */
+static inline const struct lease *state_find(const struct world *w, uint32_t id)
+{
+    uint32_t row = state_row(w, id);
+    return row == STATE_NONE ? NULL : state_lease(w, row);
+}
+static inline const struct gpu *state_gpu(const struct world *w, unsigned slot)
+{
+    return slot < w->gpu_n && w->gpu_known[slot] ? &w->gpus[slot] : NULL;
+}
 
 /* Chains of up to `items` items, numbered from 0; false without memory (then too, state_chain_done
  * frees what there is). An item must be in no chain when it is added; dropping one that is in none

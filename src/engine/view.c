@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-bool view_usable(const struct gpu *g)
-{
-    return g->managed && g->present && !g->drained && g->health == MACHINE_OK && !g->lost_at;
-}
-
 bool view_mig_on(const struct gpu *g)
 {
     if (g->mig == MACHINE_MIG_NONE || g->whole_lease)
@@ -16,18 +11,6 @@ bool view_mig_on(const struct gpu *g)
     if (g->mode_op)
         return g->mode_asked;
     return g->seat_n > 0 || g->mig == MACHINE_MIG_ON;
-}
-
-bool view_soft(const struct gpu *g, const struct seat *s)
-{
-    if (s->lease || s->fixed)
-        return false;
-    return s->state == SEAT_DESTROYING || (s->state == SEAT_IDLE && !g->fixed);
-}
-
-slices view_seat_span(const struct seat *s)
-{
-    return fit_span(s->start, s->size);
 }
 
 bool view_seat_beaten(const struct gpu *g, const struct seat *s)
@@ -201,13 +184,12 @@ struct view_place view_place(const struct gpu *g, const struct fit *f, const str
 
 /* A seat in 16 bits, never 0: what view_layout, view_soft, a fixed layout and whoever may take it
  * as it is ask of it. */
-static uint64_t seat_key(const struct gpu *g, const struct seat *s, enum warm_reuse rule)
+static inline uint64_t seat_key(const struct gpu *g, const struct seat *s, enum warm_reuse rule)
 {
-    uint64_t profile = s->profile < BOARD_PROFILES ? s->profile + 1u : 31;
-    uint64_t idle = s->state == SEAT_IDLE;
-    return profile << 11 | (uint64_t)(s->start & 15) << 7 | (uint64_t)((s->size - 1u) & 15) << 3 |
-           (uint64_t)view_soft(g, s) << 2 | (idle & s->fixed) << 1 |
-           (idle & view_seat_anyones(s, rule));
+    unsigned profile = s->profile < BOARD_PROFILES ? s->profile + 1u : 31;
+    unsigned idle = s->state == SEAT_IDLE, anyones = !s->used | (rule == WARM_ANY);
+    return profile << 11 | (s->start & 15u) << 7 | ((s->size - 1u) & 15) << 3 |
+           (unsigned)view_soft(g, s) << 2 | (idle & s->fixed) << 1 | (idle & anyones);
 }
 
 void view_key(const struct gpu *g, enum warm_reuse rule, uint64_t ret[4])

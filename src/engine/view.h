@@ -35,13 +35,20 @@ struct view_place {
 };
 
 /* May anything be placed on it at all: managed, present, healthy, not drained. */
-bool view_usable(const struct gpu *g);
+static inline bool view_usable(const struct gpu *g)
+{
+    return g->managed && g->present && !g->drained && g->health == MACHINE_OK && !g->lost_at;
+}
 
 /* The MIG mode it has, or will have once what is under way is done. */
 bool view_mig_on(const struct gpu *g);
 
 /* Whether an idle instance on the way to nobody may be destroyed for another request. */
-bool view_soft(const struct gpu *g, const struct seat *s);
+static inline bool view_soft(const struct gpu *g, const struct seat *s)
+{
+    bool idle = s->state == SEAT_IDLE, going = s->state == SEAT_DESTROYING;
+    return !s->lease & !s->fixed & (going | (idle & !g->fixed));
+}
 
 /* What stays (and with `soft`, what may go too) as a layout; also counts `avoid` as busy. */
 struct layout view_layout(const struct gpu *g, bool soft, slices avoid);
@@ -70,7 +77,10 @@ static inline bool view_seat_anyones(const struct seat *s, enum warm_reuse rule)
 }
 
 /* The memory slices a seat lies on. */
-slices view_seat_span(const struct seat *s);
+static inline slices view_seat_span(const struct seat *s)
+{
+    return fit_span(s->start, s->size);
+}
 
 /* Whether a stranger's instance stands where this seat was being made. */
 bool view_seat_beaten(const struct gpu *g, const struct seat *s);

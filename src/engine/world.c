@@ -42,8 +42,8 @@ static bool init_leases(struct world *w)
     w->row_id = calloc(max + 1, sizeof *w->row_id);
     w->sum = calloc(max + 1, sizeof *w->sum);
     w->free_sums = calloc(max + 1, sizeof *w->free_sums);
-    return w->rows && w->wide && w->free_rows && w->order && w->queue && w->id_head &&
-           w->row_id && w->sum && w->free_sums;
+    return w->rows && w->wide && w->free_rows && w->order && w->queue && w->id_head && w->row_id &&
+           w->sum && w->free_sums;
 }
 
 struct world *world_new(size_t gpu_max, size_t lease_max)
@@ -103,7 +103,7 @@ size_t world_gpu_n(const struct world *w)
 
 const struct gpu *world_gpu(const struct world *w, unsigned slot)
 {
-    return slot < w->gpu_n && w->gpu_known[slot] ? &w->gpus[slot] : NULL;
+    return state_gpu(w, slot);
 }
 
 const struct board *world_board(const struct world *w, unsigned board)
@@ -130,18 +130,9 @@ static size_t order_at(const struct world *w, uint32_t id)
     return low;
 }
 
-uint32_t state_row(const struct world *w, uint32_t id)
-{
-    uint32_t row = state_id_first(w, id);
-    while (row != STATE_NONE && w->row_id[row] != id)
-        row = w->rows[row].next;
-    return row;
-}
-
 const struct lease *world_lease(const struct world *w, uint32_t id)
 {
-    uint32_t row = state_row(w, id);
-    return row == STATE_NONE ? NULL : state_lease(w, row);
+    return state_find(w, id);
 }
 
 void world_soon(const struct world *w, uint32_t lease, unsigned gpu, bool next)

@@ -21,8 +21,3 @@ slices fit_clear_of(const struct board *b, unsigned profile, slices starts, slic
     }
     return clear;
 }
-
-slices fit_span(unsigned start, unsigned size)
-{
-    return (slices)(((1u << size) - 1) << start);
-}

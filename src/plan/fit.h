@@ -23,4 +23,7 @@ unsigned fit_rank(const struct fit *f, unsigned profile, unsigned start, slices 
 slices fit_clear_of(const struct board *b, unsigned profile, slices starts, slices avoid);
 
 /* A set of slices for a stretch that no profile names (foreign instances). */
-slices fit_span(unsigned start, unsigned size);
+static inline slices fit_span(unsigned start, unsigned size)
+{
+    return (slices)(((1u << size) - 1) << start);
+}
