@@ -99,6 +99,8 @@ def a_voter_that_dies_changes_nothing():
         same(first["placement"], "fgd-fill")
         pid = catch(h)
         same(os.getpriority(os.PRIO_PROCESS, pid), 19, "its nice value")
+        with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+            has(f.read(), "Max cpu time              120 ")
         os.kill(pid, signal.SIGKILL)
         has(voted(h)["trouble"], "Killed")
         has(h.log_text(), "came to nothing: Killed")
