@@ -20,4 +20,5 @@ void outcome_clear(struct outcome *o)
     o->changes.n = 0;
     o->action_n = 0;
     o->lease = 0;
+    o->cost = (struct outcome_cost){0};
 }

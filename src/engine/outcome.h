@@ -61,11 +61,18 @@ struct action {
     int64_t left_ns;
 };
 
+/* What a step looked at: GPUs one by one, words of the index of GPUs, and GPUs gone through to keep
+ * places for the head of the queue. The first two do not grow with the fleet. */
+struct outcome_cost {
+    uint64_t gpus, words, kept;
+};
+
 struct outcome {
     struct changes changes;
     size_t action_n, action_room;
     struct action *actions;
     uint32_t lease;   /* ASK: the id given (or the old one for a known key) */
+    struct outcome_cost cost;
     /* The engine's own: rows under change while a step runs, at addresses that stay. */
     size_t row_n, row_room;
     struct change **rows;

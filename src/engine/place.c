@@ -76,6 +76,7 @@ static void look(struct search *s, unsigned slot)
     unsigned row = g ? place_row(s->l, g->board) : BOARD_NO_PROFILE;
     if (row == BOARD_NO_PROFILE)
         return;
+    s->d->o->cost.gpus++;
     struct view_want want = place_want(s->d, s->l, row);
     for (unsigned i = 0; s->kept && i < s->kept->n; i++)
         want.avoid |= s->kept->at[i].gpu == slot ? s->kept->at[i].span : 0;
@@ -126,8 +127,8 @@ static void look_at_warm(struct search *s, unsigned board, unsigned row)
 static void look_in_index(struct search *s, unsigned board, unsigned row)
 {
     struct choose_at at = {0, 0};
-    uint64_t looked = 0, size = size_of(s, board, row);
-    for (; choose_next(s->d->w->choose, board, row, &at, &looked); at.gpu++) {
+    uint64_t *words = &s->d->o->cost.words, size = size_of(s, board, row);
+    for (; choose_next(s->d->w->choose, board, row, &at, words); at.gpu++) {
         if (!better(s, size, at.rank, at.gpu))
             return;
         if (!special(s->d, s->kept, s->picks, s->n, at.gpu)) {

@@ -130,6 +130,7 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
         for (unsigned slot = first; slot < last && best > d->now; slot++) {
             const struct gpu *g = draft_gpu(d, slot);
             slices starts;
+            d->o->cost.kept++;
             int64_t when = g ? schedule_earliest(d, g, l, kept_on(ret, slot), &starts) : TIME_NEVER;
             if (when >= best)
                 continue;

@@ -10,8 +10,9 @@
 
 #include <stddef.h>
 
-enum __attribute__((packed)) pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };          /* what a GPU may become */
-enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY }; /* who may get an idle instance as it is */
+/* What a GPU may become, and who may get an idle instance as it is. */
+enum __attribute__((packed)) pool { POOL_ELASTIC, POOL_SLICED, POOL_WHOLE };
+enum warm_reuse { WARM_OWNER, WARM_GROUP, WARM_ANY };
 
 enum __attribute__((packed)) seat_state {
     SEAT_CREATING,    /* asked of the driver for a lease or a fixed layout */

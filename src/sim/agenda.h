@@ -28,8 +28,8 @@ struct agenda_bucket {
     struct agenda_item *items;
 };
 
-/* Told of an item some while before it is taken, several items at a time, and again, `next`, when it
- * is the next that is known of: time to fetch what it will need. */
+/* Told of an item some while before it is taken, several items at a time, and again, `next`, when
+ * it is the next that is known of: time to fetch what it will need. */
 typedef void agenda_soon(void *arg, const struct agenda_item *item, bool next);
 
 struct agenda {

@@ -40,6 +40,9 @@ static int step(struct run *r, struct event *e)
     if (rc < 0)
         return rc;
     world_apply(r->world, &r->out.changes);
+    r->result->cost.gpus += r->out.cost.gpus;
+    r->result->cost.words += r->out.cost.words;
+    r->result->cost.kept += r->out.cost.kept;
     return 0;
 }
 

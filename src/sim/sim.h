@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/rng.h"
-#include "engine/world.h"
+#include "engine/outcome.h"
 
 enum {
     SIM_BOARDS = 4,      /* most kinds of GPUs in one fleet */
@@ -86,6 +86,7 @@ struct sim_result {
     double end_mean;                                 /* s from submit to end */
     double makespan;                                 /* s from the first submit to the last end */
     uint64_t made, destroyed;                        /* instances */
+    struct outcome_cost cost;                        /* of all steps */
     int64_t last;                                    /* ns of the last event */
 };
 
