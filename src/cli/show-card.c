@@ -54,6 +54,18 @@ static void left_behind(struct table *t, const json_t *lease)
     line(t, "left behind", text.text ? text.text : "");
 }
 
+static void peak(struct table *t, const json_t *lease)
+{
+    char text[24] = "nothing";
+    int64_t looks = get_int(lease, "peak_looks", 0), bytes = get_int(lease, "peak_bytes", 0);
+    const char *fits = get_text(get_in(lease, "would_fit"), "profile");
+    if (looks == 0)
+        return;
+    table_add(t, TABLE_PLAIN, "  peak seen");
+    table_addf(t, "%s in %" PRId64 " look%s%s%s", bytes > 0 ? show_bytes(bytes, text) : text, looks,
+               looks == 1 ? "" : "s", *fits ? "; would fit in " : "", fits);
+}
+
 static void life(const json_t *lease, const struct table_look *look, struct str *out)
 {
     AUTO_TABLE struct table t = {.columns = 2};
@@ -77,6 +89,7 @@ static void life(const json_t *lease, const struct table_look *look, struct str 
         table_add(&t, TABLE_PLAIN, "  exit status");
         table_addf(&t, "%" PRId64, (int64_t)json_integer_value(status));
     }
+    peak(&t, lease);
     left_behind(&t, lease);
     table_print(&t, look, out);
 }

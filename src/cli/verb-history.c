@@ -1,5 +1,5 @@
-/* `fetta history`: past leases, oldest first: what was asked, how long it waited and ran, and how
- * it ended.
+/* `fetta history`: past leases, oldest first: what was asked, how long it waited and ran, how much
+ * memory it was seen to use, and how it ended.
  *
  * fettad gives pages. CSV and JSON go out page by page, so that a history of any length takes the
  * same memory; a table has to know its widest cell and is built whole. */
@@ -7,13 +7,13 @@
 #include "cli/args.h"
 #include "cli/get.h"
 #include "cli/show.h"
+#include "cli/when.h"
 
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct history {
     struct cli *cli;
@@ -21,24 +21,6 @@ struct history {
     struct table table;
     size_t n;
 };
-
-/* "30d" ago or local midnight of "2026-11-01", in seconds since the epoch. */
-static int read_instant(const char *text, const char *what, int64_t *ret, struct error *err)
-{
-    struct tm day = {.tm_isdst = -1};
-    const char *end = strptime(text, "%Y-%m-%d", &day);
-    if (end && *end == '\0') {
-        *ret = (int64_t)mktime(&day);
-        if (*ret >= 0)
-            return 0;
-    }
-    int64_t ago = 0;
-    if (time_parse(text, what, &ago, err) < 0)
-        return error_set(err, ERROR_INVALID,
-                         "%s: how long ago (30d, 12h) or a day (2026-11-01), not '%s'", what, text);
-    *ret = (time_wall() - ago) / TIME_S;
-    return 0;
-}
 
 static int read_user(const char *name, int64_t *ret, struct error *err)
 {
@@ -95,6 +77,12 @@ static void spans(const json_t *lease, int64_t *ret_waited, int64_t *ret_ran)
     *ret_ran = started ? ended - started : 0;
 }
 
+/* The smaller slice that would have held what was seen, "" for none. */
+static const char *would_fit(const json_t *lease)
+{
+    return get_text(get_in(lease, "would_fit"), "profile");
+}
+
 static void csv_row(const json_t *lease, struct str *out)
 {
     AUTO_STR struct str where = {0};
@@ -114,7 +102,12 @@ static void csv_row(const json_t *lease, struct str *out)
         str_addf(out, "%" PRId64, status);
     str_add(out, ",");
     add_field(out, get_text(lease, "command"));
-    str_add(out, "\r\n");
+    int64_t peak = get_int(lease, "peak_bytes", -1);
+    if (peak >= 0)
+        str_addf(out, ",%" PRId64, peak);
+    else
+        str_add(out, ",");
+    str_addf(out, ",%" PRId64 ",%s\r\n", get_int(lease, "peak_looks", 0), would_fit(lease));
 }
 
 static void table_row(const json_t *lease, struct table *t)
@@ -131,6 +124,9 @@ static void table_row(const json_t *lease, struct table *t)
     table_add(t, TABLE_PLAIN, show_when(get_time(lease, "asked"), time_wall(), when));
     table_add(t, TABLE_PLAIN, time_format(MAX(waited, 0), span));
     table_add(t, TABLE_PLAIN, time_format(MAX(ran, 0), span));
+    int64_t peak = get_int(lease, "peak_bytes", 0);
+    table_add(t, TABLE_PLAIN, peak > 0 ? show_bytes(peak, when) : "-");
+    table_add(t, TABLE_PLAIN, *would_fit(lease) ? would_fit(lease) : "-");
     table_add(t, TABLE_PLAIN, get_text(lease, "why"));
     table_add(t, TABLE_DIM, get_text(lease, "command"));
 }
@@ -204,18 +200,19 @@ static int read_words(struct which *w, struct error *err)
 {
     int r = w->user ? read_user(w->user, &w->uid, err) : 0;
     if (r == 0)
-        r = read_instant(w->since_text, "--since", &w->since, err);
+        r = when_read(w->since_text, "--since", &w->since, err);
     if (r == 0 && w->until_text)
-        r = read_instant(w->until_text, "--until", &w->until, err);
+        r = when_read(w->until_text, "--until", &w->until, err);
     return r;
 }
 
 int verb_history(struct cli *c, int argc, char **argv)
 {
     static const char head_csv[] =
-        "id,user,asked_for,count,asked,waited_s,ran_s,slices,ended,exit_status,command\r\n";
-    const char *head[] = {"ID",     "USER", "ASKED FOR", "GPU:SLICE", "ASKED",
-                          "WAITED", "RAN",  "ENDED",     "COMMAND"};
+        "id,user,asked_for,count,asked,waited_s,ran_s,slices,ended,exit_status,command,"
+        "peak_bytes,peak_looks,would_fit\r\n";
+    const char *head[] = {"ID",  "USER",      "ASKED FOR", "GPU:SLICE", "ASKED",  "WAITED",
+                          "RAN", "PEAK SEEN", "WOULD FIT", "ENDED",     "COMMAND"};
     CLEANUP(done) struct history h = {.cli = c, .table = {.columns = ARRAY_LEN(head), .right = 1}};
     struct args a = {0};
     struct error err;

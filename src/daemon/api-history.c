@@ -91,7 +91,10 @@ int call_history(struct call *c, struct error *err)
         return r;
     }
     bool more = json_array_size(page.list) == which.limit;
-    call_answer(c, 200, json_pack("{s:o, s:o}", "leases", page.list, "next",
-                                  more ? json_integer(page.last) : json_null()));
+    json_t *reply = json_pack("{s:o, s:o}", "leases", page.list, "next",
+                              more ? json_integer(page.last) : json_null());
+    if (!c->who.operator_)
+        (void)json_object_set_new(reply, "own", json_true());
+    call_answer(c, 200, reply);
     return 0;
 }

@@ -1,7 +1,10 @@
 """How much memory a lease had in use at most: seen through the driver, kept through stops, told by history."""
+import csv
+import io
+import subprocess
 import time
 
-from rig import House, check, has, main, same, test, until
+from rig import FETTA, House, check, has, main, same, test, until
 
 GIB = 1 << 30
 SAMPLED = "manage: all\nsample: 100ms\n"
@@ -46,6 +49,28 @@ def looked_at_now_and_then():
         same(was["would_fit"], {"profile": "1g.20gb", "compute": 1, "memory_bytes": 19968 << 20})
         check(was["peak_looks"] > looks, was)
         same((was["slices"][0]["compute"], was["slices"][0]["compute_of"]), (3, 7))
+
+
+def fetta(h, *words):
+    done = subprocess.run([FETTA, *words], env={**h.env, "FETTA_SOCKET": h.socket}, capture_output=True, text=True)
+    same((done.returncode, done.stderr), (0, ""), words)
+    return done.stdout
+
+
+@test
+def what_people_see():
+    with House("1xa100-80", config=SAMPLED) as h:
+        one, two = h.new(profile="2g.20gb"), h.new(profile="1g.10gb")
+        hold(h, one, 2560)
+        until(lambda: h.show(one["id"])["peak_bytes"], "it is seen")
+        has(fetta(h, "lease", "show", str(one["id"])), "peak seen", "2.5 GiB in ", "would fit in 1g.10gb")
+        h.end(one["id"])
+        h.end(two["id"])
+        has(fetta(h, "history"), "PEAK SEEN", "WOULD FIT", "2.5 GiB", "1g.10gb")
+        rows = list(csv.DictReader(io.StringIO(fetta(h, "history", "--csv"), newline="")))
+        same((rows[0]["peak_bytes"], rows[0]["would_fit"]), (str(2560 << 20), "1g.10gb"))
+        check(int(rows[0]["peak_looks"]) > 0 and rows[1]["peak_bytes"] in ("", "0"), rows)
+        same(rows[1]["would_fit"], "")
 
 
 @test
