@@ -36,19 +36,6 @@ static struct vote_question question(struct vote_job jobs[JOBS], uint64_t seed, 
     return q;
 }
 
-TEST(the_same_question_has_the_same_answer)
-{
-    struct vote_job jobs[JOBS];
-    struct vote_question q = question(jobs, 11, 1.0);
-    struct vote_result a, b;
-    struct error err = {0};
-    REQUIRE(vote_hold(&q, jobs, &a, &err) == 0);
-    REQUIRE(vote_hold(&q, jobs, &b, &err) == 0);
-    CHECK_INT(a.rule, ==, b.rule);
-    CHECK(a.work == b.work && a.work_gain == b.work_gain && a.wait_gain == b.wait_gain);
-    CHECK_INT(a.jobs, ==, b.jobs);
-}
-
 /* Worst-fit spreads small requests until no GPU has room for a large one. */
 TEST(a_rule_that_loses_work_is_given_up)
 {
@@ -99,13 +86,14 @@ TEST(those_who_wait_are_judged_by_their_wait)
     CHECK(v.wait_gain > v.wait_noise);
 }
 
-/* What was refused ran no time; it counts as another of its kind. */
+/* What was refused ran no time; it counts as another of its kind. And the same question has the
+ * same answer. */
 TEST(refused_requests_count_as_others_of_their_profile)
 {
     struct vote_job jobs[JOBS];
     struct error err = {0};
     struct vote_question q = question(jobs, 2, 1.0);
-    struct vote_result all, some;
+    struct vote_result all, some, again;
     for (unsigned i = 0; i < JOBS; i++)
         jobs[i].run = (jobs[i].row[0] + 1) * 100 * TIME_S;
     REQUIRE(vote_hold(&q, jobs, &all, &err) == 0);
@@ -113,9 +101,42 @@ TEST(refused_requests_count_as_others_of_their_profile)
         jobs[i].run = 0;
     REQUIRE(vote_hold(&q, jobs, &some, &err) == 0);
     CHECK(fabs(all.work - some.work) < 0.02); /* other draws of the same times */
+    REQUIRE(vote_hold(&q, jobs, &again, &err) == 0);
+    CHECK(some.rule == again.rule && some.work == again.work && some.wait == again.wait);
+    CHECK(some.work_gain == again.work_gain && some.work_noise == again.work_noise);
+    CHECK_INT(some.jobs, ==, again.jobs);
     for (unsigned i = 0; i < JOBS; i++)
         jobs[i].run = 0;
     CHECK_INT(vote_hold(&q, jobs, &some, &err), ==, -ERROR_INVALID);
+}
+
+/* Applied layouts, pools and whole GPUs are played as they are: a job for a whole GPU finds one in
+ * the pool of whole ones alone, and a layout that holds small slices takes nothing large. */
+TEST(gpus_are_played_as_they_are)
+{
+    struct vote_job jobs[JOBS];
+    struct error err = {0};
+    struct vote_question q = question(jobs, 4, 0.3);
+    const struct board *b = &q.groups[0].board;
+    unsigned small = board_profile_by_name(b, "1g.10gb");
+    struct vote_result all, none;
+    q.group_n = 2;
+    q.groups[0].gpus = 4;
+    q.groups[1] = (struct vote_group){.board = *b, .gpus = 4, .pool = POOL_WHOLE};
+    for (int start = 0; start < 7; start++)
+        layout_add(b, &q.groups[0].fixed, (struct placement){(uint8_t)small, (uint8_t)start});
+    for (unsigned i = 0; i < JOBS; i++) {
+        jobs[i].row[1] = jobs[i].row[0];
+        jobs[i].whole = jobs[i].row[0] != small;
+    }
+    REQUIRE(vote_hold(&q, jobs, &all, &err) == 0);
+    CHECK(all.work > 0.5);
+    /* Where to put a small one there is nothing to choose that matters. */
+    CHECK_INT(all.won, ==, VOTE_NOTHING);
+    q.groups[1].pool = POOL_SLICED;
+    REQUIRE(vote_hold(&q, jobs, &none, &err) == 0);
+    printf("# work done: %.2f with whole GPUs, %.2f without\n", all.work, none.work);
+    CHECK(none.work < all.work - 0.3);
 }
 
 TEST(questions_that_make_no_sense_are_refused)
