@@ -215,10 +215,13 @@ static void answer_processes(struct unit *u, unsigned slot, const struct worker_
 {
     struct driver *v = u->driver;
     peaks_heard(v->daemon, slot, a->code, a->processes, a->process_n);
-    if (unit_index(u) != LOOK_UNIT)
+    if (unit_index(u) != LOOK_UNIT) {
         binds_processes(v->daemon, slot, a->code, a->processes, a->process_n);
-    else if (v->look_wanted && u->job_n == 0)
-        look_soon(v, 0); /* it had to wait for us */
+    } else if (v->look_wanted) {
+        /* It waits for us; where a driver is slow or asked often, it must not wait for ever. */
+        u->job_n = 0;
+        look_soon(v, 0);
+    }
 }
 
 static void answer(struct unit *u, struct worker_answer *a)

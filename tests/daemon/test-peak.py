@@ -150,6 +150,18 @@ def the_period_is_read_again():
 
 
 @test
+def looks_at_the_machine_go_before():
+    """Where asking all GPUs takes longer than the period, fettad still sees what somebody else does."""
+    with House("dgx-a100", config=SAMPLED) as h:
+        leases = [h.new(gpu=str(gpu), profile="1g.10gb") for gpu in range(8)]
+        h.ctl("delay", "nvmlDeviceGetComputeRunningProcesses_v3", 40, 0)
+        hold(h, leases[7], 1024)
+        until(lambda: h.show(leases[7]["id"])["peak_bytes"] == GIB, "the last GPU is looked at")
+        h.smi("create", 0, 19)
+        until(lambda: any(s["state"] == "foreign" for s in h.gpu(0)["slices"]), "the foreign instance is seen")
+
+
+@test
 def live_leases_beside_past_ones():
     with House("1xa100-80") as h:
         one, two = h.new(profile="1g.10gb"), h.new(profile="1g.10gb")
