@@ -24,7 +24,7 @@
 enum { RIVALS = 24, WARM_PART = 4, VOTE_MOST = 20000 };
 
 struct simulate {
-    const char *trace, *machine, *policies, *wait_text, *create, *destroy, *mode;
+    const char *trace, *machine, *policies, *queue, *wait_text, *create, *destroy, *mode;
     bool lenient, votes, all, by_profile, timed;
     int64_t seed;
     FILE *in;
@@ -57,6 +57,9 @@ static int parse(struct cli *c, int argc, char **argv, struct simulate *s, struc
     args_add(&a, (struct args_option){"wait", 0, ARGS_TEXT, &s->wait_text, "LIMIT",
                                       "how long jobs wait that do not say; none: not at all "
                                       "(without limit)"});
+    args_add(&a, (struct args_option){"queue", 0, ARGS_TEXT, &s->queue, "KIND",
+                                      "engine: large jobs keep their place; scan: whatever fits "
+                                      "starts (engine)"});
     args_add(&a, (struct args_option){"create-time", 0, ARGS_DURATION, &s->create, "TIME",
                                       "what making an instance takes (the board's)"});
     args_add(&a, (struct args_option){"destroy-time", 0, ARGS_DURATION, &s->destroy, "TIME",
@@ -133,6 +136,15 @@ static int read_policies(struct simulate *s, struct error *err)
         return error_set(err, ERROR_INVALID,
                          "--all: fetta chooses its rule on the first quarter of the jobs, so these "
                          "cannot be judged; leave one of the two out");
+    return 0;
+}
+
+static int read_queue(struct simulate *s, struct error *err)
+{
+    bool scan = s->queue && strcmp(s->queue, "scan") == 0;
+    if (s->queue && !scan && strcmp(s->queue, "engine") != 0)
+        return error_set(err, ERROR_INVALID, "--queue: engine or scan, not '%s'", s->queue);
+    s->setup.queue = scan ? SIM_SCAN : SIM_ENGINE;
     return 0;
 }
 
@@ -293,19 +305,35 @@ static json_t *class_as_json(const struct simulate *s, const struct detail_class
                      "end_p95_s", k->end_p95, "end_p99_s", k->end_p99);
 }
 
+/* Free repacking says what fits, and not where. */
+static bool has_places(const struct rival *p)
+{
+    return strcmp(p->name, "free-repack") != 0;
+}
+
 static json_t *counts_as_json(const struct simulate *s, unsigned i)
 {
     const struct sim_result *r = &s->results[i];
     const struct rival *p = &s->rivals[i];
-    return json_pack(
-        "{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "policy", p->name, "rule",
-        p->kind == RIVAL_WHOLE || p->kind == RIVAL_STATIC ? NULL : score_name(p->rule), "asked",
+    json_t *o = json_pack(
+        "{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f}", "policy", p->name, "rule",
+        p->kind == RIVAL_VOTED || p->kind == RIVAL_RULE ? score_name(p->rule) : NULL, "asked",
         (json_int_t)r->asked, "granted", (json_int_t)r->granted, "refused", (json_int_t)r->refused,
         "accepted_percent", per_cent((double)r->granted, (double)r->asked), "accepted_gpc_percent",
         per_cent(r->gpc_granted, r->gpc_asked), "utilisation_percent",
-        per_cent(r->gpc_busy, r->gpc_all), "gpus_used", r->gpu_used, "stranded_percent",
-        per_cent((double)s->details[i].stranded, (double)r->asked), "fragmented_percent",
-        per_cent(s->details[i].useless, slices_of_first(s)));
+        per_cent(r->gpc_busy, r->gpc_all));
+    const struct {
+        const char *name;
+        double value;
+    } of_places[] = {
+        {"gpus_used", r->gpu_used},
+        {"stranded_percent", per_cent((double)s->details[i].stranded, (double)r->asked)},
+        {"fragmented_percent", per_cent(s->details[i].useless, slices_of_first(s))},
+    };
+    for (unsigned k = 0; k < ARRAY_LEN(of_places); k++)
+        json_object_set_new(o, of_places[k].name,
+                            has_places(p) ? json_real(of_places[k].value) : json_null());
+    return o;
 }
 
 static json_t *times_as_json(const struct simulate *s, unsigned i)
@@ -408,9 +436,13 @@ static void show(const struct simulate *s, const struct table_look *look, struct
         table_addf(&t, "%.2f", per_cent((double)r->granted, (double)r->asked));
         table_addf(&t, "%.2f", per_cent(r->gpc_granted, r->gpc_asked));
         table_addf(&t, "%.2f", per_cent(r->gpc_busy, r->gpc_all));
-        table_addf(&t, "%.1f", r->gpu_used);
-        table_addf(&t, "%.2f", per_cent((double)s->details[i].stranded, (double)r->asked));
-        table_addf(&t, "%.2f", per_cent(s->details[i].useless, slices_of_first(s)));
+        if (has_places(p)) {
+            table_addf(&t, "%.1f", r->gpu_used);
+            table_addf(&t, "%.2f", per_cent((double)s->details[i].stranded, (double)r->asked));
+            table_addf(&t, "%.2f", per_cent(s->details[i].useless, slices_of_first(s)));
+        }
+        for (unsigned k = 0; k < 3 && !has_places(p); k++)
+            table_add(&t, TABLE_DIM, "-");
         const double times[] = {r->wait_mean, r->wait_p95, r->wait_p99, r->end_mean, r->makespan};
         for (unsigned k = 0; k < ARRAY_LEN(times); k++)
             table_addf(&t, "%.1f", times[k]);
@@ -480,6 +512,8 @@ int verb_simulate(struct cli *c, int argc, char **argv)
         r = fleets_read(s->machine, &s->setup, &err);
     if (r == 0)
         r = read_times(s, &err);
+    if (r == 0)
+        r = read_queue(s, &err);
     if (r == 0)
         r = read_policies(s, &err);
     if (r == 0)

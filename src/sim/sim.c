@@ -4,6 +4,7 @@
 
 #include "engine/step.h"
 #include "sim/agenda.h"
+#include "sim/scan.h"
 #include "sim/tally.h"
 
 #include "base/macro.h"
@@ -306,6 +307,8 @@ int sim_run(const struct sim_setup *setup, const struct sim_source *source, sim_
     int rc = check(setup, &gpus, err);
     if (rc < 0)
         return rc;
+    if (setup->queue == SIM_SCAN)
+        return scan_run(setup, source, progress, progress_arg, ret, err);
     size_t room = MAX(LEASES_LEAST, 8 * gpus); /* every GPU full, and some waiting */
     r.world = world_new(gpus, setup->lease_max ? setup->lease_max : room);
     if (!r.world)

@@ -49,6 +49,17 @@ struct record; /* sim/record.h */
 enum sim_op { SIM_CREATE, SIM_DESTROY, SIM_MODE };
 typedef int64_t sim_delay(const void *arg, unsigned group, enum sim_op op, struct rng *rng);
 
+/* Who decides which job is next, and where it goes: the engine; or a queue that is scanned
+ * (sim/scan.h), with the engine's rule or one of those that others have. */
+enum sim_queue { SIM_ENGINE, SIM_SCAN };
+enum sim_place {
+    SIM_BY_RULE,
+    SIM_ROUND_ROBIN, /* the first GPU with room after the last that was used, its lowest start */
+    SIM_RANDOM,      /* any GPU with room, any start */
+    SIM_HAMI,        /* the first GPU with room, starts in HAMi's order */
+    SIM_REPACK,      /* anything that some packing of all that runs would hold: a reference */
+};
+
 struct sim_setup {
     unsigned group_n;
     struct sim_group groups[SIM_BOARDS];
@@ -58,6 +69,8 @@ struct sim_setup {
     uint64_t seed;
     int64_t idle_keep;      /* instances nobody uses stay so long; TIME_NEVER: until in the way */
     bool warm_by_owner;     /* idle instances are for their last owner alone, not for anybody */
+    enum sim_queue queue;
+    enum sim_place place;   /* of SIM_SCAN */
     enum score_rule rule;   /* how the engine chooses a place */
     struct score_mix mix;   /* ... for which requests */
     bool told_runtime;      /* the engine knows how long jobs run, as by --for */

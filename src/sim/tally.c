@@ -71,7 +71,7 @@ void tally_clock(struct tally *t, int64_t now)
     t->then = now;
 }
 
-static double gpc_of(const struct tally *t, const struct sim_job *j)
+double tally_gpc(const struct tally *t, const struct sim_job *j)
 {
     if (j->gpc > 0)
         return j->gpc;
@@ -108,7 +108,7 @@ int tally_ask(struct tally *t, uint32_t id, const struct sim_job *j, int64_t now
     if (rc < 0)
         return rc;
     struct tally_job k = {
-        .submit = now, .run = j->run, .gpc = (float)gpc_of(t, j), .held = j->gpc, .open = true};
+        .submit = now, .run = j->run, .gpc = (float)tally_gpc(t, j), .held = j->gpc, .open = true};
     k.counted = now >= t->setup->from && (!t->setup->until || now < t->setup->until);
     if (t->setup->detail) {
         rc = detail_ask(t->setup->detail, j, (double)k.gpc, k.counted, err);

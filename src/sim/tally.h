@@ -22,6 +22,9 @@ struct tally {
 int tally_init(struct tally *t, const struct sim_setup *s, struct error *err);
 void tally_done(struct tally *t);
 
+/* The compute slices that a job is counted with. */
+double tally_gpc(const struct tally *t, const struct sim_job *j);
+
 /* Time passes up to `now`: what is in use is in use until then. */
 void tally_clock(struct tally *t, int64_t now);
 

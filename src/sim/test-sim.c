@@ -190,6 +190,37 @@ TEST(room_of_the_wrong_shape_is_told_from_too_little)
 /* Every job that asks is granted or refused, and every one granted comes to its end, whatever the
  * rule, the driver's times and the limits are; and the same seed makes the same of them. That no
  * two leases share a slice is asserted by the detail. */
+static void check_all(const struct sim_setup *setup, const struct sim_job *jobs, unsigned n)
+{
+    struct detail d;
+    struct sim_setup s = *setup;
+    struct sim_result b = run(&s, jobs, n);
+    s.detail = &d;
+    struct sim_result a = run(&s, jobs, n);
+    uint64_t asked = 0, granted = 0, refused = 0;
+    for (unsigned i = 0; i < d.class_n; i++) {
+        asked += d.classes[i].asked;
+        granted += d.classes[i].granted;
+        refused += d.classes[i].refused;
+    }
+    CHECK(asked == a.asked && granted == a.granted && refused == a.refused);
+    CHECK(fabs(d.all.wait_mean - a.wait_mean) < 1e-9 && d.all.end_p95 >= d.all.end_p50);
+    CHECK(d.useless <= (a.gpc_all - a.gpc_busy) / (double)a.last * 1.5 + 1e-6 ||
+          s.place == SIM_REPACK);
+    if (a.asked != n || a.granted + a.refused != n || a.done != a.granted)
+        TAP_FAIL("seed %llu: asked %llu, granted %llu, refused %llu, done %llu",
+                 (unsigned long long)s.seed, (unsigned long long)a.asked,
+                 (unsigned long long)a.granted, (unsigned long long)a.refused,
+                 (unsigned long long)a.done);
+    CHECK(memcmp(&a, &b, sizeof a) == 0);
+    CHECK(a.gpc_busy <= a.gpc_all * (1 + 1e-9) && a.gpu_used <= s.groups[0].gpus + 1e-9);
+    CHECK_INT(a.made, >=, a.destroyed);
+    s.detail = NULL;
+    s.seed++;
+    b = run(&s, jobs, n);
+    CHECK((!s.delay && s.place != SIM_RANDOM) || a.granted < 50 || memcmp(&a, &b, sizeof a) != 0);
+}
+
 TEST(no_job_is_lost_and_no_slice_is_had_twice)
 {
     enum { N = 400, ROUNDS = 20 };
@@ -199,7 +230,6 @@ TEST(no_job_is_lost_and_no_slice_is_had_twice)
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct rng rng = {1000 + round};
         struct sim_setup s = one_gpu();
-        struct detail d;
         s.groups[0].gpus = 1 + rng_below(&rng, 8);
         s.rule = (enum score_rule)rng_below(&rng, SCORE_N);
         s.idle_keep = rng_below(&rng, 2) ? TIME_NEVER : 5 * TIME_S;
@@ -207,32 +237,81 @@ TEST(no_job_is_lost_and_no_slice_is_had_twice)
         s.quota_compute = rng_below(&rng, 3) ? 0 : 9;
         s.delay = rng_below(&rng, 4) ? some_time : NULL;
         s.delay_arg = most;
-        s.seed = round;
+        s.seed = 1000 + round;
         fill_jobs(jobs, N, &rng);
-        struct sim_result b = run(&s, jobs, N);
-        s.detail = &d;
-        struct sim_result a = run(&s, jobs, N);
-        uint64_t asked = 0, granted = 0, refused = 0;
-        for (unsigned i = 0; i < d.class_n; i++) {
-            asked += d.classes[i].asked;
-            granted += d.classes[i].granted;
-            refused += d.classes[i].refused;
-        }
-        CHECK(asked == a.asked && granted == a.granted && refused == a.refused);
-        CHECK(fabs(d.all.wait_mean - a.wait_mean) < 1e-9 && d.all.end_p95 >= d.all.end_p50);
-        CHECK(d.useless <= (a.gpc_all - a.gpc_busy) / (double)a.last * 1.5 + 1e-6);
-        s.detail = NULL;
-        s.seed++;
-        struct sim_result c = run(&s, jobs, N);
-        if (a.asked != N || a.granted + a.refused != N || a.done != a.granted)
-            TAP_FAIL("seed %u: asked %llu, granted %llu, refused %llu, done %llu", 1000 + round,
-                     (unsigned long long)a.asked, (unsigned long long)a.granted,
-                     (unsigned long long)a.refused, (unsigned long long)a.done);
-        CHECK(memcmp(&a, &b, sizeof a) == 0);
-        CHECK(a.gpc_busy <= a.gpc_all * (1 + 1e-9) && a.gpu_used <= s.groups[0].gpus + 1e-9);
-        CHECK(!s.delay || a.made == 0 || memcmp(&a, &c, sizeof a) != 0);
-        CHECK_INT(a.made, >=, a.destroyed);
+        check_all(&s, jobs, N);
+        s.queue = SIM_SCAN;
+        s.place = (enum sim_place)(round % (SIM_REPACK + 1));
+        check_all(&s, jobs, N);
     }
+}
+
+/* Where nobody waits and the driver takes no time, both queues are the same: two programs that
+ * share no line of placing agree on every rule. Only `room` is left out: the engine's own, it has
+ * no table. */
+TEST(a_scanned_queue_without_waiting_is_the_engine)
+{
+    enum { N = 600 };
+    AUTO_FREE struct sim_job *jobs = calloc(N, sizeof *jobs);
+    REQUIRE(jobs);
+    for (enum score_rule rule = 0; rule < SCORE_N; rule++) {
+        struct rng rng = {50 + rule};
+        struct sim_setup s = one_gpu();
+        s.groups[0].gpus = 4;
+        s.rule = rule;
+        fill_jobs(jobs, N, &rng);
+        for (unsigned i = 0; i < N; i++) {
+            jobs[i].submit += i; /* no two things at one time */
+            jobs[i].wait = 0;
+            jobs[i].count = 1;
+            jobs[i].whole = false;
+        }
+        struct sim_result engine = run(&s, jobs, N);
+        s.queue = SIM_SCAN;
+        struct sim_result scan = run(&s, jobs, N);
+        if (engine.granted != scan.granted || engine.gpc_busy != scan.gpc_busy ||
+            engine.gpu_used != scan.gpu_used)
+            TAP_FAIL(
+                "%s, seed %u: %llu jobs and %.1f GPUs of the engine, %llu and %.1f of the scan",
+                score_name(rule), 50 + rule, (unsigned long long)engine.granted, engine.gpu_used,
+                (unsigned long long)scan.granted, scan.gpu_used);
+    }
+}
+
+/* Two of 1g on two GPUs and then a 7g: there is room for it where both are on one, or can be. */
+TEST(free_repacking_lets_in_what_any_packing_holds)
+{
+    struct sim_setup s = one_gpu();
+    struct sim_job jobs[] = {job("1g.10gb", 0, 10), job("1g.10gb", 0, 10), job("7g.80gb", 1, 10)};
+    jobs[2].wait = 0;
+    s.groups[0].gpus = 2;
+    s.queue = SIM_SCAN;
+    s.rule = SCORE_WORST;
+    CHECK_INT(run(&s, jobs, 3).granted, ==, 2);
+    s.place = SIM_ROUND_ROBIN;
+    CHECK_INT(run(&s, jobs, 3).granted, ==, 2);
+    s.place = SIM_HAMI;
+    CHECK_INT(run(&s, jobs, 3).granted, ==, 3);
+    s.place = SIM_REPACK;
+    struct sim_result r = run(&s, jobs, 3);
+    CHECK_INT(r.granted, ==, 3);
+    CHECK(fabs(r.gpc_busy - 90e9) < 1);
+}
+
+/* A 7g waits behind 1g that come again and again: the engine keeps a place for it, a scan lets it
+ * wait. */
+TEST(a_scan_lets_the_large_wait)
+{
+    struct sim_setup s = one_gpu();
+    struct sim_job jobs[40];
+    for (unsigned i = 0; i < 40; i++)
+        jobs[i] = job(i == 1 ? "7g.80gb" : "1g.10gb", i * 5, 11);
+    struct sim_result engine = run(&s, jobs, 40);
+    s.queue = SIM_SCAN;
+    struct sim_result scan = run(&s, jobs, 40);
+    CHECK_INT(engine.granted, ==, 40);
+    CHECK_INT(scan.granted, ==, 40);
+    CHECK(engine.wait_most < 60 && scan.wait_most > 190);
 }
 
 TAP_MAIN

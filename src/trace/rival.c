@@ -65,6 +65,32 @@ static int fix(const char *text, struct sim_setup *setup, struct error *err)
     return 0;
 }
 
+/* What others do: DRA's driver takes the first device that serves, and what a board has is
+ * published in the order of its starts. */
+static const struct {
+    const char *name;
+    enum sim_place place;
+} others[] = {
+    {"round-robin", SIM_ROUND_ROBIN},
+    {"random", SIM_RANDOM},
+    {"hami", SIM_HAMI},
+    {"dra", SIM_BY_RULE},
+    {"free-repack", SIM_REPACK},
+};
+
+static bool is_other(const char *name, struct sim_setup *setup, struct rival *ret)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        if (strcmp(others[i].name, name) == 0) {
+            setup->queue = SIM_SCAN;
+            setup->place = others[i].place;
+            setup->rule = ret->rule = SCORE_FIRST_LOW;
+            ret->kind = RIVAL_OTHER;
+            return true;
+        }
+    return false;
+}
+
 int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err)
 {
     *ret = (struct rival){.kind = RIVAL_RULE, .rule = score_find(name)};
@@ -72,7 +98,7 @@ int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, st
         setup->groups[i].fixed = (struct layout){0};
     if (!str_copy(ret->name, sizeof ret->name, name))
         return error_set(err, ERROR_INVALID, "no policy has so long a name: %s", name);
-    if (ret->rule != SCORE_N)
+    if (ret->rule != SCORE_N || is_other(name, setup, ret))
         return 0;
     ret->rule = SCORE_FGD_FILL;
     if (strncmp(name, "static:", 7) == 0) {
@@ -85,9 +111,10 @@ int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, st
     AUTO_STR struct str known = {0};
     for (enum score_rule r = 0; r < SCORE_N; r++)
         str_addf(&known, "%s, ", score_name(r));
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        str_addf(&known, "%s, ", others[i].name);
     return error_set(err, ERROR_INVALID,
-                     "no policy is called '%s'; there are fetta, %sstatic:LAYOUT "
-                     "and whole-gpu",
+                     "no policy is called '%s'; there are fetta, %sstatic:LAYOUT and whole-gpu",
                      name, known.text ? known.text : "");
 }
 

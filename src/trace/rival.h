@@ -4,7 +4,8 @@
 
 #include "sim/sim.h"
 
-enum rival_kind { RIVAL_VOTED, RIVAL_RULE, RIVAL_STATIC, RIVAL_WHOLE };
+/* RIVAL_OTHER: a rule that the engine does not have, so its queue is a scan (sim/scan.h). */
+enum rival_kind { RIVAL_VOTED, RIVAL_RULE, RIVAL_STATIC, RIVAL_WHOLE, RIVAL_OTHER };
 
 enum { RIVAL_NAME = 64 };
 
@@ -14,9 +15,9 @@ struct rival {
     enum score_rule rule; /* of RIVAL_RULE, and of RIVAL_VOTED once rival_vote has set it */
 };
 
-/* Reads "fetta", a rule's name (plan/score.h), "static:7x1g.10gb", "static:3g+2g+1g+1g" or
- * "whole-gpu", and sets up the groups of *setup for it. ERROR_INVALID, with the policies known, or
- * what does not fit on which board. */
+/* Reads "fetta", a rule's name (plan/score.h), "static:7x1g.10gb", "static:3g+2g+1g+1g",
+ * "whole-gpu" or one of the others', and sets up the groups, queue and place of *setup for it.
+ * ERROR_INVALID, with the policies known, or what does not fit on which board. */
 int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err);
 
 /* Jobs of `from` as a policy has them: with fixed layouts, the smallest slice there that is enough;
