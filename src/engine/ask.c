@@ -127,11 +127,8 @@ static void admit(struct draft *d, const struct lease *asked, int64_t now)
 {
     uint32_t id = d->w->next_id;
     draft_change(d, CHANGE_NEXT_ID, 0)->next_id = id + 1;
-    struct lease *l = draft_lease_new(d, id);
-    lease_copy(l, asked);
-    l->id = id;
+    struct lease *l = draft_lease_new(d, id, asked);
     l->state = LEASE_QUEUED;
-    l->revision = 1;
     l->asked_at = now;
     d->o->lease = id;
     schedule(d);

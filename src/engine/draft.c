@@ -103,10 +103,10 @@ struct lease *draft_lease_edit(struct draft *d, uint32_t id)
     return &row->lease;
 }
 
-struct lease *draft_lease_new(struct draft *d, uint32_t id)
+struct lease *draft_lease_new(struct draft *d, uint32_t id, const struct lease *like)
 {
     struct change *row = add_row(d, CHANGE_LEASE, id);
-    lease_clear(&row->lease);
+    lease_copy(&row->lease, like);
     row->lease.id = id;
     row->lease.revision = 1;
     return &row->lease;

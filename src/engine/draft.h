@@ -63,7 +63,7 @@ static inline const struct lease *draft_lease(const struct draft *d, uint32_t id
     return !l && d->failed ? &d->waste.lease : l;
 }
 struct lease *draft_lease_edit(struct draft *d, uint32_t id); /* it must exist; counts a revision */
-struct lease *draft_lease_new(struct draft *d, uint32_t id);
+struct lease *draft_lease_new(struct draft *d, uint32_t id, const struct lease *like);
 
 /* The row of that kind and number under change, zeroed if this step had not touched it; never
  * NULL. */

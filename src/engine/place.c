@@ -131,6 +131,7 @@ static void look_in_index(struct search *s, unsigned board, unsigned row)
     for (; choose_next(s->d->w->choose, board, row, &at, words); at.gpu++) {
         if (!better(s, size, at.rank, at.gpu))
             return;
+        state_gpu_soon(s->d->w, at.gpu);
         if (!special(s->d, s->kept, s->picks, s->n, at.gpu)) {
             look(s, at.gpu);
             return;

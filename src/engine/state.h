@@ -105,6 +105,16 @@ struct world {
     struct board boards[MACHINE_BOARDS];
 };
 
+enum { STATE_LINE = 64, STATE_SEATS = 5 }; /* bytes of a cache line; seats that most GPUs have */
+
+/* Begins to fetch a GPU from memory, all of it at once. */
+static inline void state_gpu_soon(const struct world *w, unsigned slot)
+{
+    const char *at = (const char *)&w->gpus[slot];
+    for (size_t i = 0; i < offsetof(struct gpu, seats[STATE_SEATS]); i += STATE_LINE)
+        __builtin_prefetch(at + i);
+}
+
 /* Bytes of a row that count. */
 static inline size_t gpu_size(const struct gpu *g)
 {

@@ -137,18 +137,15 @@ const struct lease *world_lease(const struct world *w, uint32_t id)
 
 void world_soon(const struct world *w, uint32_t lease, unsigned gpu, bool next)
 {
-    enum { LINE = 64, SEATS = 5 };
     if (next) {
         uint32_t row = state_row(w, lease);
         const char *at = row == STATE_NONE ? NULL : (const char *)&w->rows[row];
-        for (size_t i = 0; at && i < sizeof(struct state_row); i += LINE)
+        for (size_t i = 0; at && i < sizeof(struct state_row); i += STATE_LINE)
             __builtin_prefetch(at + i);
         return;
     }
     __builtin_prefetch(&w->id_head[lease & w->id_mask]);
-    const char *at = (const char *)&w->gpus[gpu];
-    for (size_t i = 0; i < offsetof(struct gpu, seats[SEATS]); i += LINE)
-        __builtin_prefetch(at + i);
+    state_gpu_soon(w, gpu);
     choose_soon(w->choose, gpu);
 }
 
