@@ -56,7 +56,8 @@ static struct peak *find_or_add(struct daemon *d, uint32_t lease)
 
 /* ---- looks ---- */
 
-/* The memory in use on an instance, -1 for the whole GPU. */
+/* The memory in use on an instance, -1 for the whole GPU: what its processes use, since a GPU that
+ * shares the host's memory has no other figure. */
 static struct store_peak in_use(const struct device_process *list, size_t n, int gi)
 {
     struct store_peak used = {0};

@@ -94,6 +94,11 @@ def a_whole_gpu():
         hold(h, one, 30 * 1024)
         until(lambda: h.show(one["id"])["peak_bytes"] == 30 * GIB, "it is seen")
         same(h.show(one["id"])["would_fit"]["profile"], "3g.40gb")
+    with House("dgx-spark", config=SAMPLED) as h:
+        one = h.new(gpus=1)
+        hold(h, one, 30 * 1024)
+        until(lambda: h.show(one["id"])["peak_bytes"] == 30 * GIB, "it is seen where memory is the host's")
+        same(h.show(one["id"])["would_fit"], None, "there are no slices")
 
 
 @test
