@@ -105,6 +105,29 @@ static json_t *need_json(const struct planned *p, unsigned number)
     return o;
 }
 
+/* What proves the plan of boards that are planned together: prices and rents of each. */
+static json_t *mixed_proof_json(const struct planned *p)
+{
+    json_t *boards = json_array(), *least = json_object();
+    char name[BOARD_PROFILE_NAME];
+    for (unsigned g = 0; g < p->fleet->n; g++) {
+        const struct board *b = &p->fleet->groups[g].board;
+        json_t *prices = json_object();
+        for (unsigned f = 0; f < b->profile_n; f++)
+            if (p->plan->price[g][f] > 0)
+                (void)json_object_set_new(prices, board_profile_name(b, &b->profiles[f], name),
+                                          json_real(p->plan->price[g][f]));
+        (void)append(boards, json_pack("{s:s, s:i, s:f, s:o}", "board", b->name, "gpus_there",
+                                       (int)p->fleet->groups[g].gpus, "rent",
+                                       p->plan->proof.rent[g], "prices", prices));
+    }
+    for (unsigned i = 0; i < p->needs->n; i++)
+        (void)json_object_set_new(least, p->needs->all[i].name, json_real(p->plan->proof.least[i]));
+    return json_pack("{s:f, s:b, s:b, s:o, s:o}", "relaxed", p->plan->proof.sum, "searched",
+                     p->plan->searched, "least_memory", p->plan->smallest, "boards", boards,
+                     "least", least);
+}
+
 /* What proves the plan of one board. */
 static json_t *proof_json(const struct planned *p, const struct fleet_use *u)
 {
@@ -132,8 +155,11 @@ json_t *planned_json(const struct planned *p)
         there += p->fleet->groups[g].gpus;
     for (unsigned i = 0; i < p->plan->n; i++) {
         fleet_cuts(&p->plan->uses[i], add_cut, &cuts);
-        cuts.good &= append(proofs, proof_json(p, &p->plan->uses[i]));
+        if (!p->plan->mixed)
+            cuts.good &= append(proofs, proof_json(p, &p->plan->uses[i]));
     }
+    if (p->plan->mixed)
+        cuts.good &= append(proofs, mixed_proof_json(p));
     for (unsigned i = 0; i < p->needs->n; i++)
         cuts.good &= append(needs, need_json(p, i));
     json_t *all =

@@ -105,7 +105,7 @@ static void add_rows(const struct planned *p, const struct fleet_use *u, struct 
                 add_row(p, u, i, f, t);
 }
 
-static void print_needs(const struct planned *p, const struct table_look *look, struct str *out)
+void planned_needs(const struct planned *p, const struct table_look *look, struct str *out)
 {
     static const char *const names[] = {"name",        "slices",          "batch",  "rate of each",
                                         "it could do", "p99 ms, at most", "figures"};
@@ -166,6 +166,44 @@ static void print_proof(const struct planned *p, const struct fleet_use *u,
              plan->bound);
 }
 
+/* The same where boards are planned together: a GPU may cost a rent beside. */
+static void print_mixed_proof(const struct planned *p, struct str *out)
+{
+    const struct blend_proof *proof = &p->plan->proof;
+    AUTO_STR struct str prices = {0}, costs = {0}, rents = {0};
+    char name[BOARD_PROFILE_NAME];
+    for (unsigned g = 0; g < p->fleet->n; g++) {
+        const struct fleet_group *group = &p->fleet->groups[g];
+        const struct board *b = &group->board;
+        for (unsigned f = 0; f < b->profile_n; f++)
+            if (p->plan->price[g][f] > 1e-4)
+                str_addf(&prices, "%s%s of %s %.4f", prices.len ? ", " : "",
+                         board_profile_name(b, &b->profiles[f], name), b->name,
+                         p->plan->price[g][f]);
+        if (proof->rent[g] > 1e-4)
+            str_addf(&rents, "%s %.4f for each of the %" PRIu32 " %s", rents.len ? " and" : "",
+                     proof->rent[g], group->gpus, b->name);
+    }
+    for (unsigned i = 0; i < p->needs->n; i++)
+        if (proof->least[i] > 0)
+            str_addf(&costs, "%s%s %.3f", costs.len ? " + " : "", p->needs->all[i].name,
+                     proof->least[i]);
+    str_addf(out,
+             "Why not fewer: let a slice cost %s GPUs. Then no way to cut one GPU holds slices for "
+             "more than 1%s, and no whole slices serve each for less than %s",
+             prices.text ? prices.text : "", rents.len ? " and a rent" : "",
+             costs.text ? costs.text : "0");
+    if (rents.len)
+        str_addf(out, "; the rents are%s", rents.text);
+    str_addf(out, ". Together %.3f: %.0f GPUs at least.\n", proof->sum,
+             ceil(fmax(proof->sum, 0) - 1e-6));
+    if (p->plan->searched)
+        str_addf(out,
+                 "That it takes %" PRIu32 " is by looking through all ways that could be "
+                 "better at these prices.\n",
+                 p->plan->gpus);
+}
+
 static void print_short(const struct planned *p, struct str *out)
 {
     const struct fleet_plan *plan = p->plan;
@@ -195,19 +233,23 @@ static void print_verdict(const struct planned *p, struct str *out)
             str_addf(out, "This needs %s%" PRIu32 " GPUs, ",
                      plan->bound == plan->gpus || !plan->bound ? "" : "at most ", plan->gpus);
         else
-            str_add(out, "The GPUs that are there do not do all of it; ");
+            str_addf(out, "The GPUs that are there do not do all of it%s; ",
+                     plan->proved ? "" : " as far as was searched");
         print_short(p, out);
         return;
     }
     str_addf(out, "%" PRIu64 " of %" PRIu64 " GPUs will do", used, gpus_there(p));
     if (plan->proved)
         str_add(out, ", and fewer cannot: proved below.\n");
-    else if (p->fleet->n == 1)
+    else if (plan->bound)
         str_addf(out, "; not fewer than %" PRIu32 " can, what lies between is not decided.\n",
                  plan->bound);
     else
         str_add(out,
                 ". That no other mixture of these boards would do with fewer is not proved.\n");
+    if (plan->mixed)
+        str_addf(out, "Of all plans with %" PRIu64 " GPUs none takes GPUs of less memory%s.\n",
+                 used, plan->smallest ? "" : ", as far as was searched");
 }
 
 void planned_print(const struct planned *p, const struct table_look *look, struct str *out)
@@ -218,12 +260,15 @@ void planned_print(const struct planned *p, const struct table_look *look, struc
     str_add(out, "\n");
     print_cuts(p, look, out);
     str_add(out, "\n");
-    print_needs(p, look, out);
+    planned_needs(p, look, out);
     str_add(out, "\n");
     bool short_of_all = p->fleet->n == 1 && p->plan->part < 1;
     for (unsigned i = 0; i < p->plan->n; i++) {
         print_rest(p, &p->plan->uses[i], out);
-        print_proof(p, &p->plan->uses[i], short_of_all ? &p->plan->whole : &p->plan->uses[i].plan,
-                    out);
+        if (!p->plan->mixed)
+            print_proof(p, &p->plan->uses[i],
+                        short_of_all ? &p->plan->whole : &p->plan->uses[i].plan, out);
     }
+    if (p->plan->mixed && p->plan->part >= 1)
+        print_mixed_proof(p, out);
 }

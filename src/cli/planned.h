@@ -15,6 +15,9 @@ struct planned {
 /* The plan as text, with what proves it. */
 void planned_print(const struct planned *p, const struct table_look *look, struct str *out);
 
+/* Of it the table of what serves what. */
+void planned_needs(const struct planned *p, const struct table_look *look, struct str *out);
+
 /* The same in figures; NULL without memory. */
 json_t *planned_json(const struct planned *p);
 

@@ -1,6 +1,8 @@
 /* Fleets read, and planned board by board; see fleet.h. */
 #include "needs/fleet.h"
 
+#include "needs/mixed.h"
+
 #include "base/macro.h"
 #include "base/str.h"
 
@@ -331,6 +333,13 @@ static int plan_groups(const struct fleet *f, const struct needs *n, struct flee
     return 0;
 }
 
+static int plan_all(const struct fleet *f, const struct needs *n, struct fleet_use *uses,
+                    struct fleet_plan *ret, struct error *err)
+{
+    int rc = f->n > 1 ? mixed_plan(f, n, uses, ret, err) : -ERROR_UNSUPPORTED;
+    return rc == -ERROR_UNSUPPORTED ? plan_groups(f, n, uses, ret, err) : rc;
+}
+
 int fleet_solve(const struct fleet *f, const struct needs *n, struct fleet_plan *ret,
                 struct error *err)
 {
@@ -342,7 +351,7 @@ int fleet_solve(const struct fleet *f, const struct needs *n, struct fleet_plan 
     for (unsigned g = 0; rc == 0 && g < f->n; g++)
         rc = use_init(&uses[g], f, g, n, err);
     rc = rc < 0 ? rc : check_served(f, n, uses, err);
-    rc = rc < 0 ? rc : plan_groups(f, n, uses, ret, err);
+    rc = rc < 0 ? rc : plan_all(f, n, uses, ret, err);
     for (unsigned g = 0; uses && g < f->n; g++)
         use_done(&uses[g]);
     free(uses);

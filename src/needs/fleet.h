@@ -1,14 +1,17 @@
 /* What is to run, planned onto the GPUs of some machines.
  *
- * GPUs of one board are planned together and exactly (plan/serve.h). Where a fleet has several
- * boards, one of them alone does all of it if it can, that which needs the fewest GPUs; else the
- * one that can do the largest part does that, and the others the rest in the same way. That is a
- * rule and not a proof, and is told as such. Where all GPUs do not suffice, every rate is cut to
- * the same part of itself, the largest whole percentage that fits. */
+ * GPUs of one board are planned together and exactly (plan/serve.h), GPUs of several as one program
+ * with proof (plan/blend.h): as few as can be, and among as few those with the least memory. Prices
+ * of GPUs are known for few boards and move every month, so they decide nothing. Only where the
+ * boards have more kinds of slices than the program takes does a rule plan them, and it is told as
+ * such: one board does all of it if it can, else the one that can do the largest part does that,
+ * and the others the rest in the same way. Where all GPUs do not suffice, every rate is cut to the
+ * same part of itself, the largest whole percentage that fits. */
 #pragma once
 
 #include "model/machine.h"
 #include "needs/needs.h"
+#include "plan/blend.h"
 
 enum { FLEET_PARTS = 16, FLEET_GPUS = 1000000 };
 
@@ -55,9 +58,15 @@ struct fleet_plan {
     struct fleet_use *uses;  /* in the order planned */
     double part;             /* of every rate; 1: all */
     bool proved;             /* no plan with fewer GPUs exists; or, with part < 1, none at all */
-    uint32_t gpus;           /* that are needed for all of it, with one board only */
-    uint32_t bound;          /* nothing does with fewer; 0 where there are several boards */
+    uint32_t gpus;           /* that are needed for all of it; with several boards, if it fits */
+    uint32_t bound;          /* nothing does with fewer; 0: not known */
     struct serve_plan whole; /* the plan for all of it on the first board, if it fits or not */
+    /* Boards planned together. */
+    bool mixed;
+    bool searched;                                /* the proof is a search, not prices alone */
+    bool smallest;                                /* no plan of as many GPUs takes less memory */
+    struct blend_proof proof;                     /* least[] by need, rent[] by group */
+    double price[MACHINE_BOARDS][BOARD_PROFILES]; /* ... its prices, by group and profile */
 };
 
 /* -ERROR_NEVER with the need that no slice serves and why, -ERROR_UNSUPPORTED, -ERROR_NO_MEMORY. */

@@ -2,8 +2,8 @@
 #include "needs/fleet.h"
 
 #include "base/rng.h"
-#include "needs/points.h"
 #include "needs/late.h"
+#include "needs/points.h"
 #include "tests/tap.h"
 
 #include <math.h>
@@ -246,7 +246,8 @@ TEST(boards_share_what_none_can_do_alone)
     REQUIRE(plan("2xa100-80,2xa30", "jobs:\n- {name: a, memory: 5GiB, count: 20}\n", &p, &err) ==
             0);
     CHECK_INT(p.n, ==, 2);
-    CHECK(p.part >= 1 && !p.proved);
+    CHECK(p.part >= 1 && p.proved && p.smallest);
+    CHECK_INT(p.gpus, ==, 4); /* 7 + 7 + 4 are 18, and so the last board is needed as well */
     unsigned placed = 0;
     for (unsigned k = 0; k < p.n; k++)
         for (unsigned f = 0; f < BOARD_PROFILES; f++)
@@ -259,6 +260,23 @@ TEST(boards_share_what_none_can_do_alone)
                  &p, &err) == 0);
     CHECK_INT(p.n, ==, 2);
     CHECK(p.part >= 1);
+    fleet_done(&p);
+}
+
+TEST(of_boards_that_do_equally_well_the_smaller_are_taken)
+{
+    struct fleet_plan p;
+    struct error err;
+    REQUIRE(plan("2xa100-80,2xa30", "jobs:\n- {name: a, memory: 5GiB, count: 8}\n", &p, &err) == 0);
+    CHECK(p.proved && p.smallest);
+    CHECK_INT(p.gpus, ==, 2);
+    CHECK_INT(p.n, ==, 1);
+    CHECK_INT(p.uses[0].group, ==, 1);
+    fleet_done(&p);
+    REQUIRE(plan("2xa100-80,2xa30", "jobs:\n- {name: a, memory: 5GiB, count: 40}\n", &p, &err) ==
+            0);
+    CHECK(p.part < 1 && p.proved); /* 22 slices of 40 */
+    CHECK(fabs(p.part - 0.55) < 1e-9);
     fleet_done(&p);
 }
 

@@ -17,6 +17,7 @@ enum {
     PRICINGS = 80, /* of looking for better ways */
     NEW_WAYS = 3,  /* taken of a service in one pricing */
     NODES = 4000,  /* branches of one choice among ways */
+    FEW = 32,      /* GPUs, of which single slices are worth a search */
 };
 
 static const double near_whole = 1e-6, least_price = 1e-6;
@@ -33,6 +34,7 @@ struct work {
     struct blend_plan *out;
     bool second;     /* the second measure is what counts */
     bool slices;     /* ways are single slices, so many of each */
+    uint32_t spare;  /* GPUs of each kind that are left out, to be room for rounding */
     double unserved; /* cost of a service that is not, on the first */
     double price[COVER_PIECES], fresh[COVER_PIECES], budget_price; /* of the last program */
     double bound;
@@ -41,7 +43,7 @@ struct work {
     struct mip_result relaxed, whole;
     struct cover_list list;
     double a[MIP_ROWS * MIP_COLS], b_[MIP_ROWS], c[MIP_COLS];
-    bool parts[MIP_COLS];
+    bool parts[MIP_COLS], early[MIP_COLS];
     unsigned way_n;
     struct way ways[MIP_COLS];
 };
@@ -158,7 +160,8 @@ static struct mip program_of(struct work *w)
     for (unsigned s = 0; s < b->n; s++)
         w->b_[services_row(w) + s] = 1;
     for (unsigned k = 0; k < b->kind_n; k++)
-        w->b_[kinds_row(w) + k] = -(double)b->kinds[k].count;
+        w->b_[kinds_row(w) + k] =
+            -(double)(b->kinds[k].count - MIN(b->kinds[k].count / 2, w->spare));
     if (w->second)
         w->b_[kinds_row(w) + b->kind_n] = -(double)w->out->gpus;
     return (struct mip){.rows = rows, .cols = cols, .a = w->a, .b = w->b_, .c = w->c};
@@ -237,8 +240,12 @@ static void drop_ways(struct work *w)
     if (ways_at(w) + w->way_n + w->b->n * (NEW_WAYS + 1) <= MIP_COLS)
         return;
     for (unsigned i = 0; i < w->way_n; i++)
-        if (w->relaxed.x[ways_at(w) + i] > 1e-9)
+        if (w->relaxed.x[ways_at(w) + i] > 1e-9) {
+            w->relaxed.x[ways_at(w) + kept] = w->relaxed.x[ways_at(w) + i];
             w->ways[kept++] = w->ways[i];
+        }
+    for (unsigned i = kept; i < w->way_n; i++)
+        w->relaxed.x[ways_at(w) + i] = 0;
     w->way_n = kept;
 }
 
@@ -291,7 +298,7 @@ static int find_ways(struct work *w, struct error *err)
 
 static bool has_plan(const struct work *w)
 {
-    return w->second ? w->out->second != UINT32_MAX : w->out->fits;
+    return w->second || w->out->fits;
 }
 
 static double value_of(const struct work *w)
@@ -311,7 +318,7 @@ static void keep_plan(struct work *w)
     const double *x = w->whole.x;
     double cost = w->whole.cost;
     if ((w->whole.state != MIP_OPTIMAL && w->whole.state != MIP_FEASIBLE) ||
-        (has_plan(w) && cost > value_of(w) - 0.5) || (!w->second && cost > w->unserved - 0.5))
+        (has_plan(w) && cost > value_of(w) - 0.5))
         return;
     if (w->second)
         w->out->second = (uint32_t)lround(cost);
@@ -339,10 +346,65 @@ static int choose(struct work *w, uint64_t node_max, struct error *err)
     struct mip m = program_of(w);
     m.whole_cost = true;
     m.node_max = node_max;
+    m.early = w->early;
+    memset(w->early, false, sizeof w->early);
+    memset(w->early + ways_at(w), true, w->way_n * sizeof *w->early);
+    for (unsigned s = 0; s < w->b->n && !w->second; s++) /* all are to be served */
+        w->a[(services_row(w) + s) * m.cols + new_at(w) + s] = 0;
     int rc = mip_solve(&m, &w->whole, err);
     w->out->nodes += w->whole.nodes;
     if (rc == 0)
         keep_plan(w);
+    return rc;
+}
+
+static void swap_ways(struct work *w, unsigned i, unsigned j)
+{
+    struct way way = w->ways[i];
+    double *x = w->relaxed.x + ways_at(w), share = x[i];
+    w->ways[i] = w->ways[j];
+    w->ways[j] = way;
+    x[i] = x[j];
+    x[j] = share;
+}
+
+/* A plan at once: of every service the way that the relaxed program has most of, on the fewest GPUs
+ * that hold these. */
+static int round_off(struct work *w, struct error *err)
+{
+    unsigned kept = 0;
+    for (unsigned s = 0; s < w->b->n; s++) {
+        int most = -1;
+        for (unsigned i = kept; i < w->way_n; i++)
+            if (w->ways[i].service == s &&
+                (most < 0 ||
+                 w->relaxed.x[ways_at(w) + i] > w->relaxed.x[ways_at(w) + (unsigned)most]))
+                most = (int)i;
+        if (most < 0)
+            return 0;
+        swap_ways(w, kept++, (unsigned)most);
+    }
+    unsigned all = w->way_n;
+    w->way_n = kept;
+    int rc = choose(w, NODES / 8, err);
+    w->way_n = all;
+    return rc;
+}
+
+/* Ways, and a plan of them. Where kinds are used up to the last GPU, what is rounded has no room:
+ * ways are then looked for that leave some. */
+static int first_plan(struct work *w, struct error *err)
+{
+    int rc = 0;
+    for (unsigned turn = 0; turn < 5 && rc == 0; turn++) {
+        w->spare = turn ? 1u << turn >> 1 : 0;
+        rc = find_ways(w, err);
+        w->spare = 0;
+        if (rc == 0 && w->relaxed.state == MIP_OPTIMAL)
+            rc = round_off(w, err);
+        if (has_plan(w) || w->bound > w->unserved / 10)
+            break;
+    }
     return rc;
 }
 
@@ -365,10 +427,15 @@ static bool all_ways(struct work *w, double better_by)
 }
 
 /* Single slices in place of ways: a poor program to prove by, but it leaves nothing out. False if
- * there is no room for it. */
+ * there is no room for it, or there are too many GPUs for it to come to an end. */
 static bool single_slices(struct work *w)
 {
     const struct blend *b = w->b;
+    uint64_t gpus = 0;
+    for (unsigned k = 0; k < b->kind_n; k++)
+        gpus += b->kinds[k].count;
+    if (gpus > FEW)
+        return false;
     w->way_n = 0;
     for (unsigned s = 0; s < b->n; s++)
         for (unsigned p = 0; p < b->piece_n; p++) {
@@ -389,12 +456,12 @@ static int search(struct work *w, double better_by, bool *ret_proved, struct err
 {
     int rc = 0;
     if (all_ways(w, better_by)) {
-        rc = choose(w, 5 * NODES, err);
-        *ret_proved = w->whole.state == MIP_OPTIMAL;
+        rc = choose(w, w->second ? NODES / 2 : 5 * NODES, err);
+        *ret_proved = w->whole.state == MIP_OPTIMAL || w->whole.state == MIP_INFEASIBLE;
     }
     if (rc == 0 && !*ret_proved && single_slices(w)) {
-        rc = choose(w, 5 * NODES, err);
-        *ret_proved = w->whole.state == MIP_OPTIMAL;
+        rc = choose(w, NODES, err);
+        *ret_proved = w->whole.state == MIP_OPTIMAL || w->whole.state == MIP_INFEASIBLE;
     }
     w->out->searched = w->out->searched || (*ret_proved && !w->second);
     return rc;
@@ -403,7 +470,7 @@ static int search(struct work *w, double better_by, bool *ret_proved, struct err
 /* Solves for one of the measures. *ret_proved if nothing is better. */
 static int solve(struct work *w, bool *ret_proved, struct error *err)
 {
-    int rc = find_ways(w, err);
+    int rc = first_plan(w, err);
     unsigned used = ways_at(w) + w->way_n;
     unsigned room = used < MIP_COLS ? (MIP_COLS - used) / w->b->n / 3 : 0;
     *ret_proved = false;
@@ -413,10 +480,11 @@ static int solve(struct work *w, bool *ret_proved, struct error *err)
     for (unsigned p = 0; p < w->b->piece_n; p++)
         w->fresh[p] = w->prices[p] - w->price[p];
     (void)add_ways(w, MIN(room, 8u));
-    rc = choose(w, NODES, err);
+    if (!has_plan(w) || value_of(w) > whole_bound(w))
+        rc = choose(w, w->b->quick ? NODES / 8 : NODES, err);
     double all = w->second ? 4e9 : w->unserved / 10 - 1; /* what no plan is above */
     *ret_proved = has_plan(w) ? value_of(w) <= whole_bound(w) : w->bound > all + near_whole;
-    if (rc < 0 || *ret_proved)
+    if (rc < 0 || *ret_proved || w->b->quick)
         return rc;
     return search(w, (has_plan(w) ? value_of(w) - 1 : all) - w->bound, ret_proved, err);
 }
@@ -434,19 +502,34 @@ static void begin(struct work *w, bool second)
     memset(w->prices, 0, sizeof w->prices);
 }
 
+/* What the plan found costs by the second measure. */
+static uint32_t second_cost(const struct blend *b, const struct blend_plan *plan)
+{
+    uint32_t cost = 0;
+    for (unsigned j = 0; j < b->column_n; j++)
+        cost += plan->times[j] * b->columns[j].cost;
+    for (unsigned p = 0; p < b->piece_n; p++) {
+        uint32_t used = 0, kept = 0;
+        for (unsigned s = 0; s < b->n; s++)
+            used += plan->pieces[s][p];
+        for (unsigned j = 0; j < b->column_n; j++)
+            kept += plan->times[j] * b->columns[j].kept[p];
+        cost += b->new_cost * (used > kept ? used - kept : 0);
+    }
+    return cost;
+}
+
 static int solve_second(struct work *w, struct error *err)
 {
     bool proved;
     begin(w, true);
-    w->out->second = UINT32_MAX;
+    w->out->second = second_cost(w->b, w->out);
     for (unsigned s = 0; s < w->b->n; s++) { /* so that there is a plan to begin with */
         struct cover c = {0};
         memcpy(c.n, w->out->pieces[s], sizeof c.n);
         (void)add_way(w, s, &c);
     }
     int rc = solve(w, &proved, err);
-    if (rc == 0 && w->out->second == UINT32_MAX)
-        rc = error_set(err, ERROR_UNSUPPORTED, "the search for a plan found none in its time");
     w->out->least = proved;
     w->out->second_bound = proved ? w->out->second : whole_bound(w);
     return rc;

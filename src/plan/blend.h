@@ -35,6 +35,7 @@ struct blend {
     uint8_t board[COVER_PIECES];
     double rate[SERVE_MAX];                  /* wanted, > 0 */
     double amounts[SERVE_MAX][COVER_PIECES]; /* what one piece serves of it */
+    bool quick;        /* a good plan is enough; little is proved */
     unsigned new_cost; /* of a slice in use that was not there, by the second measure */
 };
 

@@ -239,7 +239,7 @@ static int fractional(const struct mip *m, const double *x)
         double off = fabs(x[j] - round(x[j]));
         if (off <= near_whole || (m->continuous && m->continuous[j]))
             continue;
-        off += m->c[j] > 0 ? 1 : 0;
+        off += (m->c[j] > 0 ? 1 : 0) + (m->early && m->early[j] ? 2 : 0);
         if (off > most) {
             most = off;
             pick = (int)j;

@@ -23,6 +23,7 @@ struct mip {
     const double *c;        /* [cols], >= 0 */
     bool whole_cost;        /* the cost of every whole solution is a whole number */
     const bool *continuous; /* [cols], true: need not be whole; NULL: all must */
+    const bool *early;      /* [cols], true: branched on before the others; NULL: none */
     uint64_t node_max;      /* most branches, 0 = 1,000,000 */
     double hint;            /* cost of a solution known already, 0 = none: only better ones count */
     /* Asked at branches with the fractional solution there: may make a whole one of it, in `x`,
