@@ -67,6 +67,26 @@ TEST(warm_reuse_by_group_and_by_any)
     }
 }
 
+TEST(of_many_idle_slices_the_first_gpus_is_taken)
+{
+    enum { GPUS = 40 };
+    CLEANUP(rig_done) struct rig r = rig_new("40xa100-80");
+    struct policy p = rig_usual;
+    uint32_t ids[GPUS];
+    p.warm_reuse = WARM_ANY;
+    rig_policy(&r, p);
+    for (unsigned i = 0; i < GPUS; i++)
+        ids[i] = rig_have(&r, rig_want("7g.80gb", 1));
+    /* Whatever became idle last. */
+    for (unsigned i = 0; i < GPUS; i++)
+        rig_give_back(&r, ids[i]);
+    for (unsigned i = 0; i < GPUS; i++) {
+        const struct lease *l = rig_lease(&r, rig_ask(&r, rig_want("7g.80gb", 1)));
+        REQUIRE(l && l->state == LEASE_ACTIVE);
+        CHECK_INT(l->slices[0].gpu, ==, i);
+    }
+}
+
 TEST(seven_fill_a_gpu_and_whole_gpus_stay_free)
 {
     CLEANUP(rig_done) struct rig r = rig_new("dgx-a100");

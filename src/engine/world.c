@@ -138,10 +138,12 @@ const struct lease *world_lease(const struct world *w, uint32_t id)
 void world_soon(const struct world *w, uint32_t lease, unsigned gpu, bool next)
 {
     if (next) {
-        uint32_t row = state_row(w, lease);
+        uint32_t row = state_id_first(w, lease); /* nearly always its own */
         const char *at = row == STATE_NONE ? NULL : (const char *)&w->rows[row];
         for (size_t i = 0; at && i < sizeof(struct state_row); i += STATE_LINE)
             __builtin_prefetch(at + i);
+        if (at)
+            __builtin_prefetch(&w->row_id[row]);
         return;
     }
     __builtin_prefetch(&w->id_head[lease & w->id_mask]);
