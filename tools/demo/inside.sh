@@ -1,5 +1,5 @@
 #!/bin/bash
-# The demo itself, run by `fetta emulate dgx-a100` with the machine and its daemon around it: seven scenes, then the
+# The demo itself, run by `fetta emulate dgx-a100` with the machine and its daemon around it: eight scenes, then the
 # table of the claims made for MIG. Exits 0 only if every claim that the table calls shown was checked here.
 #
 # Needs from ./demo: DEMO_FETTA, DEMO_TOOLS, DEMO_NVML, DEMO_BY_HAND, DEMO_TMP (a folder that ./demo removes).
@@ -364,6 +364,47 @@ check work_small "one stream of BERT: p50 $bert_whole ms on the whole GPU, $bert
 check work_refused "12 GiB on a slice of 9.5 are refused (status $(cat "$DEMO_TMP/greedy")), and its neighbour of 6 GiB served on" \
     eval "[ $(cat "$DEMO_TMP/greedy") -eq 1 ] && [ -n '$alone' ]"
 
+# ---- 8 ----
+
+scene "8. The same work on whole GPUs and on slices, computed: three services, and a queue of 1000 jobs"
+# way NAME KEY [SERVICE KEY]: of a way of sharing in the comparison. policy NAME KEY: of the simulation.
+way() {
+    awk -v way="$1" -v key="\"$2\":" -v service="${3-}" '
+        $1 == "\"way\":" { here = index($0, "\"" way "\"") }
+        $1 == "\"name\":" { at = $2 }
+        here && $1 == key && (service == "" || at == "\"" service "\",") { print $2 + 0; exit }' "$DEMO_TMP/compare.json"
+}
+policy() {
+    awk -v name="\"$1\"," -v key="\"$2\":" '
+        $1 == "\"policy\":" { here = $2 == name }
+        here && $1 == key { print $2 + 0; exit }' "$DEMO_TMP/simulate.json"
+}
+cut_for=$DEMO_TOOLS/../../docs/claims/many-small.yaml
+fixed=static:3g+2g+1g+1g
+"$fetta" compare -f "$cut_for" --systems dgx-a100 --json >"$DEMO_TMP/compare.json" 2>"$DEMO_OUT/.error-compare"
+"$fetta" trace make --mix migbench --times lognormal --machine dgx-a100 --jobs 1000 --seed 1 >"$DEMO_TMP/jobs.csv" 2>"$DEMO_OUT/.error-trace" &&
+    "$fetta" simulate --trace "$DEMO_TMP/jobs.csv" --machine dgx-a100 --policy "fetta,$fixed,whole-gpu" --json \
+        >"$DEMO_TMP/simulate.json" 2>"$DEMO_OUT/.error-simulate"
+cut=$(way "fetta on MIG" gpus) uncut=$(way "whole GPUs" gpus) mps=$(way MPS gpus)
+cut_busy=$(way "fetta on MIG" utilisation) uncut_busy=$(way "whole GPUs" utilisation)
+search=$(way "fetta on MIG" p99_ms search) search_whole=$(way "whole GPUs" p99_ms search) search_mps=$(way MPS p99_ms search)
+in_time=$(awk '/"way":/ { here = /fetta on MIG/ } here && /"in_time": true/ { n++ } END { print n + 0 }' "$DEMO_TMP/compare.json")
+queue=$(policy fetta utilisation_percent) queue_whole=$(policy whole-gpu utilisation_percent)
+granted=$(policy fetta accepted_gpc_percent) granted_fixed=$(policy "$fixed" accepted_gpc_percent)
+wait=$(policy fetta wait_mean_s) wait_fixed=$(policy "$fixed" wait_mean_s)
+percent() { awk -v part="$1" 'BEGIN { printf "%.0f", part }'; }
+minutes() { awk -v s="$1" 'BEGIN { printf "%.0f", s / 60 }'; }
+ms() { awk -v ms="$1" 'BEGIN { printf "%.3g", ms }'; }
+cut_busy=$(percent "${cut_busy:-0}e2") uncut_busy=$(percent "${uncut_busy:-0}e2")
+check planned "bert, resnet50 and mobilenetv2 on $cut GPU cut into slices, $cut_busy % busy, instead of $uncut that are $uncut_busy % busy" \
+    holds "${cut:-0} > 0 && ${cut:-0} < ${uncut:-0}"
+check planned_time "$in_time of 3 services within their targets there; p99 of search $(ms "$search") of 400 ms" \
+    holds "$in_time == 3 && ${search:-0} > 0"
+check queue "1000 jobs keep $(percent "$queue") % of the compute slices at work, $(percent "$queue_whole") % with a whole GPU for each" \
+    holds "${queue:-0} > 1.5 * ${queue_whole:-0} && ${queue_whole:-0} > 0"
+check queue_fixed "all of their work is granted; a fixed layout of 3g+2g+1g+1g grants $(percent "$granted_fixed") % of it" \
+    holds "${granted:-0} > 99.9 && ${granted_fixed:-0} > 0 && ${granted_fixed:-0} < ${granted:-0}"
+
 # Nothing that ran on a lease is left.
 left=0
 for pid in $(field 6 user-) $(field 6 mix-) $(field 6 training) "$forgotten"; do
@@ -397,6 +438,9 @@ row "1 utilisation" shown "full mix mix_queue" "scenes 1 and 2" \
 row "1a utilisation, of work" modelled "work work_rate" "scene 7: 7 x fetta emulate load --model yolos-small on 1g.10gb, on one whole GPU, and one alone" \
     "seven slices $slices_rate requests/s, seven taking turns on a whole A100 $turns_rate, one client alone $whole_rate (nebuly-ai/nos, YOLOS-small, A100-80GB)" \
     "under MPS the same seven do 22 on the whole GPU (same source); against a whole GPU that is kept full, seven slices do 0.80 to 0.97 (MLPerf Inference v1.1, closed, Offline)"
+row "1b utilisation, planned and simulated" modelled "planned queue" "scene 8: fetta compare -f docs/claims/many-small.yaml --systems dgx-a100; fetta simulate of 1000 jobs" \
+    "three services on $cut GPU, $cut_busy % busy, instead of $uncut that are $uncut_busy % busy; a queue keeps $(percent "$queue") % of the compute slices at work, $(percent "$queue_whole") % with a whole GPU for each job" \
+    "MPS needs $mps GPU$([ "$mps" = 1 ] || echo s) for these services, without the isolation. A job is taken to run no faster on a whole GPU than on its slice: where that is not so, whole GPUs lose less"
 row "2 guaranteed service" modelled "work work_slices work_turns" "scene 7" \
     "p50 $alone ms alone on a slice, $slices_p50 ms with six neighbours at work; taking turns on a whole GPU $whole and $turns_p50 ms (nebuly-ai/nos). With all neighbours busy a 1g.10gb slice loses at most 2.4 % in five networks (MLPerf Inference v1.1, closed, Offline, A100-SXM-80GB), 7 % with DLRM (v2.0)" \
     "power and clock are shared (A30: 6 to 9 % lost, v1.1), and so are PCIe, the host and the last-level TLB; fetta lease show lists it per lease"
@@ -406,12 +450,18 @@ row "3 isolation" shown "own mix_own nothing_left expired kept" "scenes 1, 2, 4 
 row "4 flexible deployment" shown "mix whole whole_end foreign refused beside" "scenes 2, 3 and 6" \
     "four sizes and whole GPUs on one machine without a fixed layout; MIG off on $off GPUs while the others stayed sliced" \
     "a GPU is cut anew only where it is empty, and on real hardware a mode change may need a reset. Containers and Kubernetes: not yet"
+row "4a flexible deployment, simulated" modelled "queue_fixed" "scene 8: the same fetta simulate" \
+    "slices made as they are asked for grant $(percent "$granted") % of the work; a fixed layout of 3g+2g+1g+1g grants $(percent "$granted_fixed") % of it, as it has no room for 7g.80gb" \
+    "who fits the fixed layout waits less there: $(minutes "$wait_fixed") minutes on average instead of $(minutes "$wait"), since the large are refused"
 row "5 fifty-six users" shown "users own full users_end one_daemon" "scene 1" \
     "$peak_slices leases of 1g.10gb at once ($peak_uids uid$([ "$peak_uids" -eq 1 ] || echo s)), each with $each" \
     "98 of 108 SMs of an A100 are in slices: seven users of one GPU leave 9.3 % of it idle"
 row "6 inference with small models" modelled "work work_small" "scene 7: fetta emulate load --model mlperf-bert on a slice and on a whole GPU" \
     "one stream of BERT: $bert_slice ms on a slice, $bert_whole ms on the whole GPU (90th percentiles of MLPerf Inference v1.1, closed, SingleStream, A100-SXM-80GB); at 380 queries/s on one slice p99 is 95.8 ms alone, 105.9 ms with busy neighbours (v2.0, Server)" \
     "stable, but slower than the whole GPU: 1.4 to 7.7 times the p90 of a single stream (v1.1)"
+row "6a inference with small models, planned" modelled "planned planned_time" "scene 8: the same fetta compare" \
+    "all three services keep their targets on slices of $cut GPU; search has a p99 of $(ms "$search") ms of the 400 that it has" \
+    "slower than whole GPUs ($(ms "$search_whole") ms for that service) and MPS ($(ms "$search_mps") ms)"
 for point in "${!checked[@]}"; do
     [ "${checked[$point]}" = yes ] || bad=$((bad + 1))
 done
