@@ -6,49 +6,6 @@
 #include "engine/test-rig.h"
 #include "tests/tap.h"
 
-#include <malloc.h>
-#include <stdio.h>
-
-#if defined __SANITIZE_ADDRESS__
-#define SANITIZED 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-/* Private memory of this process that was written to, bytes; -1 if nothing says. */
-static long written(void)
-{
-    char line[128];
-    long kib = -1;
-    FILE *f = fopen("/proc/self/smaps_rollup", "re");
-    while (f && kib < 0 && fgets(line, sizeof line, f))
-        (void)sscanf(line, "Private_Dirty: %ld", &kib);
-    if (f)
-        (void)fclose(f);
-    return kib < 0 ? -1 : kib * 1024;
-}
-
-/* The first test, while the heap is as empty as that of a daemon that starts. With room for 300,000
- * leases the smallest table filled with what stands for nothing would be 1.2 MB. */
-TEST(what_a_world_never_uses_costs_no_memory)
-{
-    (void)mallopt(M_PERTURB, 0);                /* it writes all that is asked for */
-    (void)mallopt(M_MMAP_THRESHOLD, 64 * 1024); /* as in fettad: tables are the system's */
-    long before = written();
-    if (before < 0 || SANITIZED)
-        SKIP("nothing here says what memory was written to");
-    struct world *w = world_new(64, 300000);
-    long after = written();
-    REQUIRE(w);
-    CHECK_INT(after - before, <, 1000000);
-    world_free(w);
-}
-
 /* Steps with each allocation failing once, then for good. */
 static unsigned step_on(struct rig *r, struct event *e)
 {
