@@ -185,10 +185,21 @@ static void whole_ready(struct draft *d, struct gpu *g)
     }
 }
 
+/* Whether nothing is to be asked of a GPU, as is most often so: nothing is on its way to be or to be
+ * gone, and nobody has the whole of it or has fixed its layout. */
+static bool quiet(const struct gpu *g)
+{
+    bool busy = g->fixed || g->whole_lease || g->mode_op;
+    for (unsigned i = 0; i < g->seat_n; i++)
+        busy |= g->seats[i].state == SEAT_CREATING || g->seats[i].state == SEAT_DESTROYING;
+    return !busy;
+}
+
 void advance(struct draft *d, unsigned slot)
 {
     const struct gpu *now = draft_gpu(d, slot);
-    if (!now->managed || !now->present || now->health != MACHINE_OK || !draft_board(d, now))
+    if (!now->managed || !now->present || now->health != MACHINE_OK || !draft_board(d, now) ||
+        quiet(now))
         return;
     struct gpu *g = draft_gpu_edit(d, slot);
     converge(d, g);
