@@ -9,12 +9,12 @@ void delays_fill(struct delays *d, const struct sim_setup *fleet)
 {
     *d = (struct delays){0};
     for (unsigned i = 0; i < fleet->group_n; i++) {
-        enum board_family family = fleet->groups[i].board->family;
-        d->of[i][SIM_CREATE][0] = latency_board(family, LATENCY_GI_CREATE, NULL);
-        d->of[i][SIM_CREATE][1] = latency_board(family, LATENCY_CI_CREATE, NULL);
-        d->of[i][SIM_DESTROY][0] = latency_board(family, LATENCY_CI_DESTROY, NULL);
-        d->of[i][SIM_DESTROY][1] = latency_board(family, LATENCY_GI_DESTROY, NULL);
-        d->of[i][SIM_MODE][0] = latency_board(family, LATENCY_MODE, NULL);
+        const struct board *b = fleet->groups[i].board;
+        d->of[i][SIM_CREATE][0] = latency_board(b, LATENCY_GI_CREATE, NULL);
+        d->of[i][SIM_CREATE][1] = latency_board(b, LATENCY_CI_CREATE, NULL);
+        d->of[i][SIM_DESTROY][0] = latency_board(b, LATENCY_CI_DESTROY, NULL);
+        d->of[i][SIM_DESTROY][1] = latency_board(b, LATENCY_GI_DESTROY, NULL);
+        d->of[i][SIM_MODE][0] = latency_board(b, LATENCY_MODE, NULL);
     }
 }
 

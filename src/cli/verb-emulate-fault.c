@@ -84,23 +84,28 @@ static int latencies(struct cli *c)
     AUTO_TABLE struct table t = {.columns = 5, .right = 1u << 2 | 1u << 3};
     AUTO_STR struct str out = {0};
     static const char *const names[] = {"operation", "boards", "median", "p99", "figure"};
+    /* In this order, one row for those that are alike and lie side by side. */
     static const struct {
-        enum board_family family;
-        const char *name;
-    } families[] = {{BOARD_AMPERE, "Ampere"}, {BOARD_HOPPER, "later"}};
+        const char *board, *name;
+    } kinds[] = {{"a30", "A30"}, {"a100-80", "other Ampere"}, {"h100-sxm", "later"}};
     table_head(&t, names);
     for (unsigned op = 0; op < LATENCY_OPS; op++) {
-        struct latency of[ARRAY_LEN(families)];
-        const char *source = "";
-        for (unsigned i = 0; i < ARRAY_LEN(families); i++)
-            of[i] = latency_board(families[i].family, op, &source);
-        bool same = of[0].a == of[1].a && of[0].b == of[1].b;
-        for (unsigned i = 0; i < (same ? 1 : ARRAY_LEN(families)); i++) {
+        struct latency of[ARRAY_LEN(kinds)];
+        const char *source[ARRAY_LEN(kinds)];
+        for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+            of[i] = latency_board(board_find(kinds[i].board), op, &source[i]);
+        bool first = of[0].a == of[1].a && of[0].b == of[1].b;
+        bool last = of[1].a == of[2].a && of[1].b == of[2].b;
+        for (unsigned i = first; i < (last ? 2 : ARRAY_LEN(kinds)); i++) {
             table_add(&t, TABLE_BOLD, latency_op_name(op));
-            table_add(&t, TABLE_PLAIN, same ? "all" : families[i].name);
+            table_add(&t, TABLE_PLAIN,
+                      first && last     ? "all"
+                      : first && i == 1 ? "Ampere"
+                      : last && i == 1  ? "others"
+                                        : kinds[i].name);
             table_addf(&t, "%g ms", (double)of[i].a / (double)TIME_MS);
             table_addf(&t, "%g ms", (double)of[i].b / (double)TIME_MS);
-            table_add(&t, TABLE_PLAIN, source);
+            table_add(&t, TABLE_PLAIN, source[i]);
         }
     }
     table_print(&t, &(struct table_look){.colour = c->out.colour, .utf8 = c->out.utf8}, &out);
@@ -155,8 +160,9 @@ int verb_emulate_clock(struct cli *c, int argc, char **argv)
     if (argc - first != 0)
         r = args_count(c, argc - first, 2, 2, &err);
     if (r == 0 && argc != first && strcmp(argv[first], "advance") != 0)
-        r = error_set(&err, ERROR_INVALID, "'%.24s' is not advance; write fetta emulate clock "
-                                           "advance 1h",
+        r = error_set(&err, ERROR_INVALID,
+                      "'%.24s' is not advance; write fetta emulate clock "
+                      "advance 1h",
                       argv[first]);
     else if (r == 0 && argc != first)
         r = time_parse(argv[first + 1], "advance", &ns, &err);

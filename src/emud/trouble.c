@@ -271,8 +271,7 @@ static int64_t latency_of(struct trouble *t, uint32_t call, int gpu)
     if (!t->latency || call == NVML_CALL_nvmlEventSetWait_v2)
         return 0;
     enum latency_op op = operation(call);
-    struct latency l =
-        latency_board(box_board(t->box, gpu < 0 ? 0 : (unsigned)gpu)->family, op, NULL);
+    struct latency l = latency_board(box_board(t->box, gpu < 0 ? 0 : (unsigned)gpu), op, NULL);
     return latency_draw(&l, &t->rng[op]);
 }
 

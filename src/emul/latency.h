@@ -1,4 +1,4 @@
-/* How long the driver takes: distributions, and a table of them per operation and board family.
+/* How long the driver takes: distributions, and a table of them per operation and board.
  *
  * Figures that were published carry their source, the others say "assumed"; nothing in between.
  * A draw depends on the generator alone, so the same seed gives the same run. */
@@ -39,7 +39,7 @@ enum latency_op {
     LATENCY_OPS,
 };
 
-/* What an operation is called, its distribution on a board of this family, and where that is from.
- * `op` is below LATENCY_OPS. */
+/* What an operation is called, its distribution on a board, and where that is from. `op` is below
+ * LATENCY_OPS. */
 const char *latency_op_name(unsigned op);
-struct latency latency_board(enum board_family family, unsigned op, const char **ret_source);
+struct latency latency_board(const struct board *b, unsigned op, const char **ret_source);

@@ -76,14 +76,25 @@ TEST(distributions)
 
 TEST(every_operation_says_where_its_figure_is_from)
 {
-    for (unsigned op = 0; op < LATENCY_OPS; op++) {
-        const char *source = NULL;
-        struct latency l = latency_board(BOARD_HOPPER, op, &source);
-        CHECK(latency_valid(&l) && l.a > 0);
-        CHECK(latency_op_name(op)[0] && strstr(source, "assumed"));
-    }
-    CHECK(latency_board(BOARD_AMPERE, LATENCY_MODE, NULL).a >
-          latency_board(BOARD_HOPPER, LATENCY_MODE, NULL).a);
+    const struct board *a30 = board_find("a30"), *a100 = board_find("a100-80");
+    const struct board *h100 = board_find("h100-sxm");
+    unsigned n;
+    const struct board *all = board_all(&n);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned op = 0; op < LATENCY_OPS; op++) {
+            const char *source = NULL;
+            struct latency l = latency_board(&all[i], op, &source);
+            CHECK(latency_valid(&l) && l.a > 0);
+            CHECK(latency_op_name(op)[0] && strstr(source, "assumed"));
+        }
+    CHECK(latency_board(a100, LATENCY_MODE, NULL).a > latency_board(h100, LATENCY_MODE, NULL).a);
+    CHECK_INT(latency_board(a30, LATENCY_MODE, NULL).a, ==,
+              latency_board(a100, LATENCY_MODE, NULL).a);
+    CHECK_INT(latency_board(a30, LATENCY_GI_CREATE, NULL).a +
+                  latency_board(a30, LATENCY_CI_CREATE, NULL).a,
+              ==, 160 * TIME_MS);
+    CHECK_INT(latency_board(a100, LATENCY_GI_CREATE, NULL).a, ==,
+              latency_board(h100, LATENCY_GI_CREATE, NULL).a);
 }
 
 TAP_MAIN
