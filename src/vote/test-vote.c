@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { JOBS = 250 };
+enum { JOBS = 150 };
 
 static double unit(struct rng *r)
 {

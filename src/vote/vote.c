@@ -11,7 +11,7 @@
 
 enum {
     RUN_TOGETHER = 16, /* requests drawn in a row, so that what comes in bursts still does */
-    REPLAY_LEAST = 500,
+    REPLAY_LEAST = 300,
     WARM_PART = 8, /* the first eighth of a replay fills the fleet and is not counted */
     CANDIDATES = SCORE_N + 2,
 };
