@@ -245,6 +245,9 @@ static void keep(struct convert *c, const struct convert_job *j, FILE *kept)
 
 static int verdict(const struct convert *c, struct error *err)
 {
+    if (c->jobs == 0 && (c->rules.lenient || !(c->bad || c->negative)))
+        return error_set(err, ERROR_INVALID,
+                         "%s: none of its rows is a job that can be simulated", c->name);
     if (c->rules.lenient || !(c->bad || c->negative || c->unordered))
         return 0;
     return error_set(err, ERROR_INVALID,

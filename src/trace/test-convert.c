@@ -88,6 +88,7 @@ TEST(jobs_of_slurm_are_read)
             "2.000000,90.500000,gpu,1,ann\n");
     struct converted c = convert(SACCT "7.0|||||||\n8.0|||||||\n", &r);
     CHECK_INT(c.c.left[CONVERT_STEP], ==, 2);
+    CHECK(!c.text && strstr(c.err.text, "none of its rows is a job"));
     CHECK(c.c.guessed && c.c.format == CONVERT_SLURM);
     free(c.text);
 }
