@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Where pictures begin, beside the names of their rows. */
-enum { NAMES = 130, WIDE = 640 };
+enum { NAMES = 130, WIDE = 620 };
 
 static void cell(struct page *p, bool known, const char *fmt, double value)
 {
@@ -91,7 +91,8 @@ static void gpu_bars(const struct compare_system *s, struct page *p)
         double y = 30.0 * w + 4, busy = MAX(r->utilisation, 0);
         figure_word(p, NAMES - 10, y + 15, "end", NULL, compare_way_name(w));
         if (r->why_not[0]) {
-            figure_word(p, NAMES, y + 15, "start", "dim", r->why_not);
+            bool under = there < NAMES + WIDE / 2.0; /* beside the line, not under it */
+            figure_word(p, under ? there + 8 : NAMES, y + 15, "start", "dim", r->why_not);
             continue;
         }
         (void)snprintf(text, sizeof text, "%u GPU%s, %.0f %% busy", r->gpus,
@@ -271,9 +272,9 @@ void compare_report(const struct compare_all *all, struct str *out)
     for (unsigned i = 0; i < all->n; i++) {
         char advice[COMPARE_TEXT];
         compare_advise(&all->needs, &all->systems[i], advice);
-        page_markup(&p, "<li>");
-        page_element(&p, "b", NULL, all->systems[i].name);
-        page_markup(&p, ": ");
+        page_markup(&p, "<li><b>");
+        page_escape(out, all->systems[i].name);
+        page_markup(&p, "</b>: ");
         page_escape(out, advice);
         page_markup(&p, "</li>\n");
     }

@@ -5,6 +5,9 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Of an axis, what two labels need between them. */
+#define CLOSE 0.06
+
 static bool logarithmic(const struct chart_axis *a)
 {
     return a->scale == CHART_LOG || a->scale == CHART_LOG_TIME;
@@ -87,15 +90,19 @@ static void label_time(double seconds, double unit, char label[AXIS_LABEL])
         (void)snprintf(label, AXIS_LABEL, "%.6g d", seconds / 86400);
 }
 
+/* Ticks at equal steps. On a logarithmic axis they come closer and closer, until they are left out.
+ */
 static unsigned even(const struct chart_axis *a, unsigned want, struct axis_tick *ret)
 {
     double step = step_of(a, want), last = a->high * (1 + 1e-9);
     unsigned n = 0;
     bool time = a->scale == CHART_TIME || a->scale == CHART_LOG_TIME;
     for (double k = ceil(a->low / step - 1e-9) + 0.0; k * step <= last && n < AXIS_TICKS; k++) {
+        if (n > 0 && axis_place(a, k * step) - axis_place(a, ret[n - 1].at) < CLOSE)
+            continue;
         ret[n].at = k * step;
         if (time)
-            label_time(k * step, step, ret[n].label);
+            label_time(k * step, step < 1 && a->high >= 1 ? 1 : step, ret[n].label);
         else
             (void)snprintf(ret[n].label, AXIS_LABEL, "%.6g", k * step);
         n++;
@@ -133,7 +140,10 @@ static unsigned decades(const struct chart_axis *a, struct axis_tick *ret)
             if (v < a->low || v > a->high)
                 continue;
             ret[n].at = v;
-            (void)snprintf(ret[n].label, AXIS_LABEL, "%.6g", v);
+            if (a->scale == CHART_LOG_TIME)
+                label_time(v, v, ret[n].label);
+            else
+                (void)snprintf(ret[n].label, AXIS_LABEL, "%.6g", v);
             n++;
         }
     return n;
@@ -149,5 +159,7 @@ unsigned axis_ticks(const struct chart_axis *a, unsigned want, struct axis_tick 
     unsigned n = a->scale == CHART_LOG        ? decades(a, ret)
                  : a->scale == CHART_LOG_TIME ? listed(a, times, ARRAY_LEN(times), ret)
                                               : 0;
-    return n >= 3 ? n : even(a, want, ret);
+    if (n >= 3)
+        return n;
+    return logarithmic(a) && a->high > 20 * a->low ? decades(a, ret) : even(a, want, ret);
 }

@@ -59,6 +59,10 @@ TEST(ticks_are_round_in_the_unit_of_the_axis)
            "5, 10, 20, 50, 100, 200");
     labels((struct chart_axis){.scale = CHART_LOG_TIME, .low = 0.5, .high = 90000}, 8,
            "1 s, 10 s, 1 min, 10 min, 1 h, 6 h, 1 d");
+    labels((struct chart_axis){.scale = CHART_LOG_TIME, .low = 0.4, .high = 4}, 8,
+           "0.5 s, 1 s, 1.5 s, 2 s, 2.5 s, 3 s, 3.5 s");
+    labels((struct chart_axis){.scale = CHART_TIME, .high = 0.04}, 4,
+           "0, 10 ms, 20 ms, 30 ms, 40 ms");
     labels((struct chart_axis){.scale = CHART_NINES, .high = 99.9}, 5,
            "0 %, 50 %, 90 %, 99 %, 99.9 %");
 }
