@@ -4,8 +4,9 @@
  *
  * A fleet begins at its load: run times are exponential, so jobs that run already are like jobs
  * that begin now. Processor time is measured, per thousand jobs: `engine-N` is p50, p90, p99 and
- * how many, `mean-N` the mean. `looks-N` are counts per hundred jobs: steps, GPUs looked at, words
- * of the index read, GPUs gone through for the head of the queue. `memory-N` is bytes per GPU. */
+ * how many, `mean-N` the mean. Counts are per hundred jobs: `steps-N`, `looks-N` GPUs looked at,
+ * `words-N` of the index read, `kept-N` GPUs gone through for the head of the queue. `memory-N` is
+ * bytes per GPU. */
 #include "sim/agenda.h"
 #include "sim/sim.h"
 
@@ -117,9 +118,9 @@ static int next_job(void *arg, struct sim_job *ret, struct error *err)
     return 1;
 }
 
-static unsigned long long per_hundred(uint64_t count, uint64_t jobs)
+static void per_hundred(const char *what, unsigned gpus, uint64_t count, uint64_t jobs)
 {
-    return (100 * count + jobs / 2) / MAX(jobs, 1);
+    printf("%s-%u %llu 0 0 1\n", what, gpus, (unsigned long long)((100 * count + jobs / 2) / jobs));
 }
 
 static double engine(unsigned gpus, unsigned batches)
@@ -143,9 +144,10 @@ static double engine(unsigned gpus, unsigned batches)
         all += s.took[i];
     printf("mean-%u %lld 0 0 1\n", gpus, (long long)all / (long long)MAX(s.took_n, 1));
     free(s.took);
-    printf("looks-%u %llu %llu %llu %llu\n", gpus, per_hundred(result.steps - 2 * gpus, s.n),
-           per_hundred(result.cost.gpus, s.n), per_hundred(result.cost.words, s.n),
-           per_hundred(result.cost.kept, s.n));
+    per_hundred("steps", gpus, result.steps - 2 * gpus, s.n);
+    per_hundred("looks", gpus, result.cost.gpus, s.n);
+    per_hundred("words", gpus, result.cost.words, s.n);
+    per_hundred("kept", gpus, result.cost.kept, s.n);
     printf("memory-%u %llu 0 0 1\n", gpus, (unsigned long long)((s.memory - before) / gpus));
     return (double)result.granted / (double)(result.asked ? result.asked : 1);
 }
