@@ -45,8 +45,7 @@ TEST(what_is_plain_is_taken)
         "null",
         "\"\"",
         "\"a b\"",
-        "\"Gr\xc3\xbc\xc3\x9f"
-        "e\"",
+        "\"Gr\xc3\xbc\xc3\x9f\"",
         "1795388773.070",
         "{\"a\":{\"b\":[1,2.5,\"x\",{}]},\"\":null}",
         "\t{ \"a\" : [ true , false ] }\r\n",
