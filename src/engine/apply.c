@@ -273,6 +273,11 @@ static void put_lease(struct world *w, const struct lease *l)
     set_due(w, row, before, state_lease_due(l));
 }
 
+static bool same_key(const uint64_t a[4], const uint64_t b[4])
+{
+    return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]));
+}
+
 /* The ranks of a GPU, which most often are known from another one in the same state. */
 static const uint8_t *ranks_of(struct world *w, const struct gpu *g)
 {
@@ -281,7 +286,7 @@ static const uint8_t *ranks_of(struct world *w, const struct gpu *g)
     for (unsigned i = 0; i < 4; i++)
         hash = (hash ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
     struct state_memo *m = &w->memos[(hash >> 40) & (w->memo_n - 1)];
-    if (memcmp(m->key, key, sizeof key) != 0) {
+    if (!same_key(m->key, key)) {
         memcpy(m->key, key, sizeof key);
         view_ranks(g, &w->fits[g->board], w->policy.warm_reuse, m->ranks);
     }
@@ -321,7 +326,7 @@ static void put_gpu(struct world *w, const struct gpu *g)
     assert(g->slot < w->gpu_max && g->board < MACHINE_BOARDS);
     struct gpu *to = &w->gpus[g->slot];
     unsigned seats = MAX(to->seat_n, g->seat_n);
-    int64_t before = state_gpu_due(to, &w->policy);
+    int64_t before = w->heap.n ? state_gpu_due(to, &w->policy) : TIME_NEVER;
     bool other_board = to->board != g->board;
     world_gpu_copy(to, g);
     w->gpu_known[g->slot] = true;
