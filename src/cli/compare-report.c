@@ -125,9 +125,9 @@ static void latency_of(const struct compare_all *all, const struct compare_syste
     chart_mark(&c, n->target_ms, "target %g ms", n->target_ms);
     for (unsigned w = 0; w < COMPARE_WAYS; w++) {
         const struct compare_service *v = &s->rows[w].services[i];
-        if (v->p99 > 0 && isfinite(v->p99) && !s->rows[w].why_not[0])
-            chart_add(&c, COMPARE_CURVE, v->curve, parts, false, "%s, 99 %% in %.3g ms%s",
-                      compare_way_name(w), v->p99, v->in_time ? "" : " (late)");
+        bool known = v->p99 > 0 && isfinite(v->p99) && !s->rows[w].why_not[0];
+        chart_add(&c, known ? COMPARE_CURVE : 0, v->curve, parts, false, "%s, 99 %% in %.3g ms%s",
+                  compare_way_name(w), v->p99, v->in_time ? "" : " (late)");
     }
     chart_draw(&c, p);
 }
@@ -142,22 +142,23 @@ static void jobs_course(const struct compare_system *s, struct page *p)
                    "that needs a seventh of a GPU keeps no more than that at work.",
         .x = {"from the start of all jobs", CHART_TIME},
         .y = {"% at work", CHART_LINEAR}};
+    bool any = false;
     double x[COMPARE_WAYS][COMPARE_COURSE + 1], y[COMPARE_WAYS][COMPARE_COURSE + 1];
     char buf[TIME_TEXT];
     for (unsigned w = 0; w < COMPARE_WAYS; w++) {
         const struct compare_jobs *j = &s->rows[w].jobs;
-        if (!j->known || j->course_n == 0)
-            continue;
+        bool known = j->known && j->course_n > 0;
+        any = any || known;
         for (unsigned k = 0; k < j->course_n; k++) {
             x[w][k] = j->course_at[k];
             y[w][k] = 100 * j->course_busy[k];
         }
         x[w][j->course_n] = j->makespan;
         y[w][j->course_n] = 0;
-        chart_add(&c, j->course_n + 1, x[w], y[w], true, "%s, all end after %s",
+        chart_add(&c, known ? j->course_n + 1 : 0, x[w], y[w], true, "%s, all end after %s",
                   compare_way_name(w), time_format((int64_t)(j->makespan + 0.5) * TIME_S, buf));
     }
-    if (c.series_n > 0)
+    if (any)
         chart_draw(&c, p);
 }
 

@@ -73,8 +73,9 @@ static void table(const struct simulate_page *s, struct page *p)
         page_markup(p, "<tr>");
         page_element(p, "td", "name", name_of(&s->policies[i], text, sizeof text));
         for (unsigned k = 0; k < ARRAY_LEN(values); k++) {
+            bool known = s->policies[i].places || k < 3 || k > 5;
             (void)snprintf(text, sizeof text, k < 5 ? "%.2f" : "%.1f", values[k]);
-            page_element(p, "td", "n", text);
+            page_element(p, "td", "n", known ? text : "-");
         }
         page_markupf(p, "<td class=\"n\">%llu</td><td class=\"n\">%llu</td></tr>\n",
                      (unsigned long long)r->made, (unsigned long long)r->refused);
@@ -110,13 +111,14 @@ static void course(const struct simulate_page *s, struct chart *c, size_t sums, 
         const struct record *r = s->policies[i].record;
         const double *values = (const double *)((const char *)r + sums);
         unsigned n = record_parts(r);
+        bool known = sums != offsetof(struct record, used) || s->policies[i].places;
         for (unsigned k = 0; k < n; k++) {
             lines[i].x[k] = record_at(r, k);
             lines[i].y[k] = record_mean(r, values, k) * scale;
         }
         lines[i].x[n] = record_at(r, n);
         lines[i].y[n] = 0;
-        chart_add(c, n + 1, lines[i].x, lines[i].y, true, "%s",
+        chart_add(c, known ? n + 1 : 0, lines[i].x, lines[i].y, true, "%s",
                   name_of(&s->policies[i], name, sizeof name));
     }
     window(s, c);
@@ -162,10 +164,8 @@ static void spread(const struct simulate_page *s, struct chart *c, size_t curve,
         parts[k] = k;
     for (unsigned i = 0; i < s->n; i++) {
         const double *values = (const double *)((const char *)s->policies[i].record + curve);
-        if (s->policies[i].result->granted == 0)
-            continue;
         most = fmax(most, values[RECORD_CURVE - 1]);
-        chart_add(c, RECORD_CURVE, values, parts, false, "%s",
+        chart_add(c, s->policies[i].result->granted ? RECORD_CURVE : 0, values, parts, false, "%s",
                   name_of(&s->policies[i], name, sizeof name));
     }
     if (most > 0) {
@@ -315,7 +315,7 @@ static void timeline(const struct simulate_page *s, unsigned i, struct page *p)
     struct timeline t = {.s = s, .r = r, .page = p, .count = true};
     unsigned parts = record_parts(r), rows = 0;
     char name[128], title[160];
-    if (parts == 0)
+    if (parts == 0 || !s->policies[i].places)
         return;
     for (unsigned g = 0; g < r->gpu_n; g++)
         rows += rows_of(board_of(s, r->gpus[g]));

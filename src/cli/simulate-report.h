@@ -10,6 +10,7 @@ struct simulate_policy {
     const char *name, *rule; /* the rule of placement where it has chosen one, NULL otherwise */
     const struct sim_result *result;
     const struct record *record;
+    bool places;              /* it says where jobs run; GPUs and what follows mean something */
     double stranded, useless; /* per cent of jobs, and of all compute slices, as on a terminal */
 };
 

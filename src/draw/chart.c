@@ -108,6 +108,8 @@ static double legend(const struct chart *c, struct page *p)
     char class[FIGURE_CLASS], curve[FIGURE_CLASS + 8];
     for (unsigned i = 0; i < c->series_n; i++) {
         double width = 34 + figure_word_width(c->series[i].name) + 18;
+        if (c->series[i].n == 0)
+            continue;
         if (x > LEFT && x + width > FIGURE_WIDTH) {
             x = LEFT;
             y += ROW;
@@ -130,6 +132,8 @@ static void curve(const struct frame *f, unsigned i)
     double at_x = 0, at_y = 0;
     bool down = false;
     (void)snprintf(classes, sizeof classes, "curve %s", figure_series(i, class));
+    if (s->n == 0)
+        return;
     figure_path_begin(f->page, classes);
     for (size_t k = 0; k < s->n; k++) {
         if (!isfinite(s->x[k]) || !isfinite(s->y[k])) {

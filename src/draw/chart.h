@@ -45,7 +45,8 @@ struct chart {
     struct chart_mark marks[CHART_MARKS];
 };
 
-/* Adds a series or a mark, if there is room for it. */
+/* Adds a series or a mark, if there is room for it. The place of a series decides its colour: one
+ * without points keeps its place and is not named, so that the others look the same as elsewhere. */
 FORMAT(6, 7) void chart_add(struct chart *c, size_t n, const double *x, const double *y,
                             bool steps, const char *fmt, ...);
 FORMAT(3, 4) void chart_mark(struct chart *c, double x, const char *fmt, ...);
