@@ -47,12 +47,12 @@ double mix_compute(const struct mix *m, const struct board *b)
     return compute / all_shares(m);
 }
 
-struct score_mix mix_told(const struct mix *m, const struct board *b)
+struct score_mix mix_told(const struct mix *m, const struct board *b, bool sized)
 {
     unsigned profile[MIX_SIZES];
     double counts[BOARD_PROFILES] = {0};
     mix_profiles(b, profile);
     for (unsigned i = 0; i < MIX_SIZES; i++)
-        counts[profile[i]] = m->share[i];
+        counts[profile[i]] = m->share[i] * (sized ? b->profiles[profile[i]].compute : 1);
     return score_mix_of(counts);
 }

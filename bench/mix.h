@@ -22,5 +22,7 @@ unsigned mix_draw(const struct mix *m, double u);
 /* Compute slices of a request on average. */
 double mix_compute(const struct mix *m, const struct board *b);
 
-/* The mix as a rule is told it. */
-struct score_mix mix_told(const struct mix *m, const struct board *b);
+/* The mix as a rule is told it: how often each size is asked for; `sized`: times its compute
+ * slices.
+ */
+struct score_mix mix_told(const struct mix *m, const struct board *b, bool sized);

@@ -207,19 +207,20 @@ static double simulate(struct run *r, const struct mix *m, uint64_t seed)
 /* A rule, told the mix or not. */
 struct way {
     enum score_rule rule;
-    bool blind;
+    bool blind, sized; /* sized: told it in compute slices, not in requests */
 };
 
-enum { WAYS = SCORE_N + 3, SEEDS = 31 };
+enum { WAYS = SCORE_N + 4, SEEDS = 31 };
 
 /* All but free repacking, which comes last. */
 static unsigned ways(struct way ret[WAYS])
 {
     unsigned n = 0;
     for (unsigned i = 0; i < SCORE_N; i++)
-        ret[n++] = (struct way){(enum score_rule)i, i < SCORE_FGD};
-    ret[n++] = (struct way){SCORE_FGD, true};
-    ret[n++] = (struct way){SCORE_FGD_FILL, true}; /* fettad's own */
+        ret[n++] = (struct way){(enum score_rule)i, i < SCORE_FGD, false};
+    ret[n++] = (struct way){SCORE_FGD_FILL, false, true};
+    ret[n++] = (struct way){SCORE_FGD, true, false};
+    ret[n++] = (struct way){SCORE_FGD_FILL, true, false}; /* fettad's own */
     return n;
 }
 
@@ -231,14 +232,16 @@ struct args {
 static void bench_way(struct run *r, const struct args *a, struct score *score, const struct way *w,
                       double ret[MIX_N][SEEDS])
 {
-    bool told = w->rule >= SCORE_FGD;
     struct figure all = {0};
-    printf("%-*s%-*s", told && w->blind ? 9 : 15,
-           r->repacks ? "free repacking" : score_name(w->rule), told && w->blind ? 6 : 0,
-           told && w->blind ? "blind" : "");
+    char name[24];
+    (void)snprintf(name, sizeof name, "%s%s", r->repacks ? "free repacking" : score_name(w->rule),
+                   w->sized                           ? " sized"
+                   : w->blind && w->rule >= SCORE_FGD ? " blind"
+                                                      : "");
+    printf("%-15s", name);
     for (unsigned m = 0; m < MIX_N; m++) {
         struct figure f = {0};
-        struct score_mix mix = mix_told(&mix_all[m], r->board);
+        struct score_mix mix = mix_told(&mix_all[m], r->board, w->sized);
         score_fill(score, r->board, w->rule, w->blind ? &(struct score_mix){{0}} : &mix);
         rank_gpus(r, score);
         for (unsigned s = 0; s < a->seeds; s++) {
