@@ -5,6 +5,7 @@
 #include "text/utf8.h"
 
 #include <langinfo.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,22 @@ static bool control(uint32_t c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* One character as it will be written: its bytes, how many of the text it takes, its columns. */
+/* One character as it will be written, or several plain ones: the bytes, how many of the text they
+ * take, their columns. */
 struct glyph {
     const char *bytes;
     unsigned n, taken, width;
 };
 
-static struct glyph glyph(const struct table_look *look, const char *text)
+/* More than `room` columns only where one character has them. */
+static struct glyph glyph(const struct table_look *look, const char *text, unsigned room)
 {
     uint32_t c;
-    if (*text >= ' ' && *text <= '~') /* nearly everything is */
-        return (struct glyph){text, 1, 1, 1};
+    unsigned plain = 0; /* nearly everything is */
+    while (text[plain] >= ' ' && text[plain] <= '~' && (plain == 0 || plain < room))
+        plain++;
+    if (plain)
+        return (struct glyph){text, plain, plain, plain};
     unsigned taken = utf8_next(text, &c);
     if (control(c) || (!look->utf8 && c >= 0x80))
         return (struct glyph){"?", 1, taken, 1};
@@ -54,7 +60,7 @@ static unsigned columns_of(const struct table_look *look, const char *text)
 {
     unsigned width = 0;
     while (*text) {
-        struct glyph g = glyph(look, text);
+        struct glyph g = glyph(look, text, UINT_MAX);
         width += g.width;
         text += g.taken;
     }
@@ -72,7 +78,7 @@ static unsigned add_cut(struct str *out, const struct table_look *look, const ch
     if (!cut || !ellipsis || most <= mark_width)
         mark_width = 0;
     while (*text) {
-        struct glyph g = glyph(look, text);
+        struct glyph g = glyph(look, text, most - mark_width - used);
         if (used + g.width > most - mark_width)
             break;
         str_add_n(out, g.bytes, g.n);
