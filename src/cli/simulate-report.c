@@ -192,6 +192,52 @@ static void spreads(const struct simulate_page *s, struct page *p)
     spread(s, &ends, offsetof(struct record, ends), p);
 }
 
+static void class_row(const struct simulate_policy *policy, const struct detail_class *c,
+                      const char *slice, struct page *p)
+{
+    const double values[] = {per_cent((double)c->granted, (double)c->asked),
+                             per_cent(c->gpc_granted, c->gpc_asked),
+                             c->wait_mean,
+                             c->wait_p50,
+                             c->wait_p95,
+                             c->wait_p99,
+                             c->end_mean,
+                             c->end_p99};
+    char text[128];
+    page_markup(p, "<tr>");
+    page_element(p, "td", "name", slice);
+    page_element(p, "td", "name", name_of(policy, text, sizeof text));
+    page_markupf(p, "<td class=\"n\">%llu</td>", (unsigned long long)c->asked);
+    for (unsigned k = 0; k < ARRAY_LEN(values); k++) {
+        (void)snprintf(text, sizeof text, k < 2 ? "%.2f" : "%.1f", values[k]);
+        page_element(p, "td", "n", text);
+    }
+    page_markup(p, "</tr>\n");
+}
+
+/* The large wait longest, which an average over all jobs does not show: by slice asked for, and for
+ * each of them by policy. */
+static void classes(const struct simulate_page *s, struct page *p)
+{
+    static const char *const heads[] = {"slice", "policy", "asked", "jobs %", "GPC %", "wait s",
+                                        "p50",   "p95",    "p99",   "done s", "p99",   NULL};
+    const struct detail *first = s->policies[0].detail;
+    char name[BOARD_PROFILE_NAME];
+    page_element(p, "h3", NULL, "By slice asked for");
+    page_table(p, heads, 2);
+    for (unsigned k = 0; k < first->class_n; k++) {
+        unsigned asked = first->classes[k].asked_for,
+                 row = asked ? (asked - 1) % BOARD_PROFILES : 0;
+        const struct board *b = s->setup->groups[asked ? (asked - 1) / BOARD_PROFILES : 0].board;
+        const char *slice = asked ? board_profile_name(b, &b->profiles[row], name) : "whole GPU";
+        for (unsigned i = 0; i < s->n; i++)
+            for (unsigned c = 0; c < s->policies[i].detail->class_n; c++)
+                if (s->policies[i].detail->classes[c].asked_for == asked)
+                    class_row(&s->policies[i], &s->policies[i].detail->classes[c], slice, p);
+    }
+    page_table_end(p);
+}
+
 /* GPUs over time: what the boxes have in common. */
 struct timeline {
     const struct simulate_page *s;
@@ -390,6 +436,7 @@ void simulate_report(const struct simulate_page *s, struct str *out)
     table(s, &p);
     courses(s, lines, &p);
     spreads(s, &p);
+    classes(s, &p);
     timelines(s, &p);
     page_end(&p);
 }

@@ -1,6 +1,7 @@
 /* The report of `fetta simulate`, as one HTML page. */
 #pragma once
 
+#include "sim/detail.h"
 #include "sim/record.h"
 
 #include "base/str.h"
@@ -10,6 +11,7 @@ struct simulate_policy {
     const char *name, *rule; /* the rule of placement where it has chosen one, NULL otherwise */
     const struct sim_result *result;
     const struct record *record;
+    const struct detail *detail;
     bool places;              /* it says where jobs run; GPUs and what follows mean something */
     double stranded, useless; /* per cent of jobs, and of all compute slices, as on a terminal */
 };

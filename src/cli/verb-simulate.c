@@ -471,6 +471,7 @@ static int write_report(const struct simulate *s, int argc, char **argv, struct 
             rule,
             &s->results[i],
             &s->records[i],
+            &s->details[i],
             has_places(p),
             per_cent((double)s->details[i].stranded, (double)s->results[i].asked),
             per_cent(s->details[i].useless, slices_of_first(s))};

@@ -46,9 +46,10 @@ struct chart {
 };
 
 /* Adds a series or a mark, if there is room for it. The place of a series decides its colour: one
- * without points keeps its place and is not named, so that the others look the same as elsewhere. */
-FORMAT(6, 7) void chart_add(struct chart *c, size_t n, const double *x, const double *y,
-                            bool steps, const char *fmt, ...);
+ * without points keeps its place and is not named, so that others look the same as elsewhere. */
+FORMAT(6, 7)
+void chart_add(struct chart *c, size_t n, const double *x, const double *y,
+               bool steps, const char *fmt, ...);
 FORMAT(3, 4) void chart_mark(struct chart *c, double x, const char *fmt, ...);
 
 /* Draws it on a page; without a value to draw, it says so in place of it. */

@@ -45,7 +45,8 @@ static const char style[] =
     ".thin{stroke-width:.5}svg .on-light{fill:#1b1f24}svg .on-dark{fill:#fff}\n"
     "@media print{body{margin:0;padding:0;max-width:none;font-size:11px}"
     "table,figcaption{font-size:10px}.wide{overflow:visible}h2,h3{break-after:avoid}"
-    "figure,tr,.advice{break-inside:avoid}.part>p{break-after:avoid}.part{break-before:page}"
+    "figure,tr,.advice{break-inside:avoid}svg{width:86%}"
+    ".part>p{break-after:avoid}.part{break-before:page}"
     ".part:first-of-type{break-before:auto}}\n";
 
 void page_markup(struct page *p, const char *markup)

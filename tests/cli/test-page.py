@@ -75,12 +75,17 @@ def simulated(program):
     found += wrong(page)
     root = ElementTree.fromstring(page)
     titles, empty = pictures(root)
-    names = [t.split()[0] for t in texts(root, ".//table/tr/td[1]")]
-    busy = texts(root, ".//table/tr/td[4]")
+    table, by_slice = root.findall(".//table")
+    names = [t.split()[0] for t in texts(table, "tr/td[1]")]
+    busy = texts(table, "tr/td[4]")
     if names != [p["policy"] for p in document["policies"]]:
         found.append(f"policies {names}")
     if busy != [f"{p['utilisation_percent']:.2f}" for p in document["policies"]]:
         found.append(f"utilisation {busy}")
+    rows = {(s["slice"], p["policy"]): f"{s['wait_mean_s']:.1f}" for p in document["policies"] for s in p["slices"]}
+    told = dict(zip(zip(texts(by_slice, "tr/td[1]"), [t.split()[0] for t in texts(by_slice, "tr/td[2]")]), texts(by_slice, "tr/td[6]")))
+    if told != rows or len(told) < 8:
+        found.append(f"waits by slice {told}, not {rows}")
     for title in ("Utilisation", "Jobs that wait", "Waits", "Completion", "GPUs over time: whole-gpu"):
         if title not in titles or title in empty:
             found.append(f"no picture of {title}, or an empty one")
