@@ -223,11 +223,12 @@ static void check_all(const struct sim_setup *setup, const struct sim_job *jobs,
 
 TEST(no_job_is_lost_and_no_slice_is_had_twice)
 {
-    enum { N = 400, ROUNDS = 20 };
+    enum { N = 400 };
+    unsigned rounds = getenv("FETTA_DEEP") ? 1000 : 20;
     static const int64_t most[] = {3 * TIME_S, 2 * TIME_S, 10 * TIME_S};
     AUTO_FREE struct sim_job *jobs = calloc(N, sizeof *jobs);
     REQUIRE(jobs);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         struct rng rng = {1000 + round};
         struct sim_setup s = one_gpu();
         s.groups[0].gpus = 1 + rng_below(&rng, 8);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECONDS_MOST = 2000000000, DAY_S = 24 * 3600 };
+enum { SECONDS_MOST = 2000000000, DAY_S = 24 * 3600, YEAR_MOST = 2090 };
 
 int convert_wrong(struct convert *c, const struct convert_row *row, unsigned i, const char *what)
 {
@@ -47,14 +47,18 @@ bool convert_whole(struct convert *c, const struct convert_row *row, unsigned i,
     return false;
 }
 
-/* Days from 1970 to the first of a month, by the Gregorian calendar. */
-static int64_t days_before(int year, unsigned month)
+static bool leap(unsigned year)
 {
-    static const int upto[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    int64_t full = year - 1;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* Days from 1970 to the first of a month (1..13), by the Gregorian calendar. */
+static int64_t days_before(unsigned year, unsigned month)
+{
+    static const int upto[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+    int64_t full = (int64_t)year - 1;
     int64_t days = 365 * full + full / 4 - full / 100 + full / 400 - 719162;
-    return days + upto[month - 1] + (leap && month > 2);
+    return days + upto[month - 1] + (leap(year) && month > 2);
 }
 
 /* What follows the whole seconds: nothing, or a dot and digits. */
@@ -75,11 +79,13 @@ bool convert_stamp(const char *text, int64_t *ret_us)
                &second, &n) != 7 ||
         (between != 'T' && between != ' ') || !read_fraction(text + n, &fraction))
         return false;
-    if (year < 1970 || year > 9999 || month - 1 > 11 || day - 1 > 30 || hour > 23 || minute > 59 ||
+    if (year < 1970 || year > YEAR_MOST || month - 1 > 11 || hour > 23 || minute > 59 ||
         second > 60)
         return false;
-    int64_t s =
-        (days_before((int)year, month) + day - 1) * DAY_S + hour * 3600 + minute * 60 + second;
+    int64_t first = days_before(year, month);
+    if (day == 0 || day > days_before(year, month + 1) - first)
+        return false;
+    int64_t s = (first + day - 1) * DAY_S + hour * 3600 + minute * 60 + second;
     *ret_us = s * 1000000 + llround(fraction * 1e6);
     return true;
 }

@@ -43,7 +43,8 @@ bool convert_seconds(struct convert *c, const struct convert_row *row, unsigned 
 bool convert_whole(struct convert *c, const struct convert_row *row, unsigned i, long least,
                    long most, long *ret);
 
-/* "2023-11-16 18:17:03.9799600" or with a T, taken as UTC: microseconds since 1970. */
+/* "2023-11-16 18:17:03.9799600" or with a T, taken as UTC: microseconds since 1970. Until
+ * 2090, because times of a trace end 126 years after its first. */
 bool convert_stamp(const char *text, int64_t *ret_us);
 
 /* Copies a user's name, with what a trace cannot hold (commas, quotes) replaced by '_'. */

@@ -1,12 +1,14 @@
 /* Foreign rows and what they become: each format by hand, and what is refused with its place. */
 #include "trace/convert.h"
 
+#include "base/rng.h"
 #include "base/time.h"
 #include "tests/tap.h"
 #include "trace/convert-row.h"
 #include "trace/trace.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static struct sim_setup fleet(void)
 {
@@ -247,13 +249,73 @@ TEST(random_arrivals_ask_for_the_load)
     free(other.text);
 }
 
+/* A file of the kind, 0..3, with rows that are partly spoilt. */
+static void spoilt(unsigned kind, struct rng *rng, char *ret)
+{
+    static const char *const headings[] = {PODS, "runtime\n",
+                                           "TIMESTAMP,ContextTokens,GeneratedTokens\n",
+                                           "submit_s,run_s,slice,count,user\n"};
+    static const char *const rows[] = {"a,1,460,\"V1,00\",5,30,10\n", "12.5\n",
+                                       "2023-12-31 23:59:59.5,400,10\n", "7,1,2/7,3,ann\n"};
+    size_t size = strlen(rows[kind]);
+    ret = stpcpy(ret, headings[kind]);
+    for (unsigned lines = 1 + rng_below(rng, 8); lines > 0; lines--, ret += size) {
+        memcpy(ret, rows[kind], size + 1);
+        for (unsigned hits = rng_below(rng, 4); hits > 0; hits--)
+            ret[rng_below(rng, (uint32_t)size)] = ",\"\n|-.:0179e \x80"[rng_below(rng, 14)];
+    }
+}
+
+static void is_a_trace(const struct converted *c, unsigned seed, bool own_slices)
+{
+    struct sim_setup s = fleet();
+    struct trace t;
+    struct sim_job j;
+    struct error err = {0};
+    int rc = 1;
+    FILE *f = fmemopen(c->text, strlen(c->text), "r");
+    REQUIRE(f && trace_begin(&t, f, "t", &s, 0, &err) == 0);
+    while (rc > 0)
+        rc = trace_next(&t, &j, &err);
+    bool slice = own_slices && rc < 0 && strstr(err.text, "slice");
+    if (!slice && (rc < 0 || t.jobs != c->c.jobs || t.unordered || t.negative))
+        TAP_FAIL("seed %u: %s\n%s", seed, err.text, c->text);
+    trace_done(&t);
+    fclose(f);
+}
+
+/* Whatever bytes are in the rows, what is made of them is a trace: every row is a job or counted,
+ * and the reader of traces takes all of it, in order. Our own slices are passed on as they stand.
+ */
+TEST(whatever_goes_in_a_trace_comes_out)
+{
+    unsigned rounds = getenv("FETTA_DEEP") ? 20000 : 300;
+    for (unsigned seed = 4000; seed < 4000 + rounds; seed++) {
+        struct rng rng = {seed};
+        char text[2048];
+        unsigned kind = rng_below(&rng, 4);
+        struct convert_rules r = plain();
+        spoilt(kind, &rng, text);
+        r.lenient = true;
+        r.sort = rng_below(&rng, 2);
+        r.slice = "18GiB";
+        r.read_s = r.write_s = 0.01;
+        r.arrivals = kind == 1 ? CONVERT_EVEN : CONVERT_AS_WRITTEN;
+        r.gap_s = 1;
+        struct converted c = convert(text, &r);
+        if (c.text) /* else none of them was a job */
+            is_a_trace(&c, seed, kind == 3);
+        free(c.text);
+    }
+}
+
 /* Days by the calendar, against counting them one by one. */
 TEST(stamps_are_days_of_the_calendar)
 {
     static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int64_t day = 0, us;
     char text[40];
-    for (int year = 1970; year < 2101; year++)
+    for (int year = 1970; year < 2091; year++)
         for (int month = 1; month <= 12; month++) {
             bool leap = month == 2 && ((year % 4 == 0 && year % 100 != 0) || year % 400 == 0);
             (void)snprintf(text, sizeof text, "%d-%02d-01T00:00:01.5", year, month);
@@ -261,6 +323,8 @@ TEST(stamps_are_days_of_the_calendar)
             day += length[month - 1] + leap;
         }
     CHECK(!convert_stamp("2024-13-01T00:00:00", &us) && !convert_stamp("2024-12-01", &us) &&
+          !convert_stamp("2023-02-29T00:00:00", &us) && convert_stamp("2024-02-29T00:00:00", &us) &&
+          !convert_stamp("2091-01-01T00:00:00", &us) &&
           !convert_stamp("2024-12-01T00:00:00Z", &us) && !convert_stamp("", &us));
 }
 
