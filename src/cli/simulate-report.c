@@ -215,6 +215,14 @@ static void class_row(const struct simulate_policy *policy, const struct detail_
     page_markup(p, "</tr>\n");
 }
 
+static const struct detail_class *class_of(const struct detail *d, unsigned asked)
+{
+    for (unsigned i = 0; i < d->class_n; i++)
+        if (d->classes[i].asked_for == asked)
+            return &d->classes[i];
+    return NULL;
+}
+
 /* The large wait longest, which an average over all jobs does not show: by slice asked for, and for
  * each of them by policy. */
 static void classes(const struct simulate_page *s, struct page *p)
@@ -230,10 +238,11 @@ static void classes(const struct simulate_page *s, struct page *p)
                  row = asked ? (asked - 1) % BOARD_PROFILES : 0;
         const struct board *b = s->setup->groups[asked ? (asked - 1) / BOARD_PROFILES : 0].board;
         const char *slice = asked ? board_profile_name(b, &b->profiles[row], name) : "whole GPU";
-        for (unsigned i = 0; i < s->n; i++)
-            for (unsigned c = 0; c < s->policies[i].detail->class_n; c++)
-                if (s->policies[i].detail->classes[c].asked_for == asked)
-                    class_row(&s->policies[i], &s->policies[i].detail->classes[c], slice, p);
+        for (unsigned i = 0; i < s->n; i++) {
+            const struct detail_class *c = class_of(s->policies[i].detail, asked);
+            if (c)
+                class_row(&s->policies[i], c, slice, p);
+        }
     }
     page_table_end(p);
 }
