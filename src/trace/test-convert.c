@@ -258,7 +258,8 @@ static void spoilt(unsigned kind, struct rng *rng, char *ret)
     static const char *const rows[] = {"a,1,460,\"V1,00\",5,30,10\n", "12.5\n",
                                        "2023-12-31 23:59:59.5,400,10\n", "7,1,2/7,3,ann\n"};
     size_t size = strlen(rows[kind]);
-    ret = stpcpy(ret, headings[kind]);
+    memcpy(ret, headings[kind], strlen(headings[kind]));
+    ret += strlen(headings[kind]);
     for (unsigned lines = 1 + rng_below(rng, 8); lines > 0; lines--, ret += size) {
         memcpy(ret, rows[kind], size + 1);
         for (unsigned hits = rng_below(rng, 4); hits > 0; hits--)
