@@ -524,9 +524,10 @@ int verb_simulate(struct cli *c, int argc, char **argv)
         r = scan(s, &err);
     if (r == 0)
         r = run_all(s, &err);
-    if (r == 0 && s->report)
-        r = write_report(s, argc, argv, &err);
     r = r < 0 ? cli_fail(c, &err) : tell(c, s);
+    /* Last, so that what took long is told even where the report cannot be written. */
+    if (r == 0 && s->report && write_report(s, argc, argv, &err) < 0)
+        r = cli_fail(c, &err);
     trace_done(&s->scan);
     if (s->in)
         (void)fclose(s->in);
