@@ -77,6 +77,9 @@ def main():
                    path["mandir"] + "/man8/fettad.8", path["libdir"] + "/pkgconfig/fetta.pc", path["libdir"] + "/libfetta.so",
                    path["datadir"] + "/bash-completion/completions/fetta"):
             checks.append((f"{at} is there", os.path.exists(root + at)))
+        os.remove(root + wanted["more"])
+        alone = subprocess.run([root + path["bindir"] + "/fetta", "plan", "--example"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        checks.append(("a fetta without fetta-more says so", alone.returncode == 1 and "fetta: plan: cannot find fetta-more" in alone.stderr))
         with open(root + prefix + "/lib/systemd/system/fettad.service", encoding="utf-8") as f:
             starts = re.search(r"^ExecStart=(\S+)", f.read(), re.M)
         checks.append(("the unit starts the installed fettad", starts and starts.group(1) == path["sbindir"] + "/fettad"))
