@@ -185,8 +185,8 @@ static void whole_ready(struct draft *d, struct gpu *g)
     }
 }
 
-/* Whether nothing is to be asked of a GPU, as is most often so: nothing is on its way to be or to be
- * gone, and nobody has the whole of it or has fixed its layout. */
+/* Whether nothing is to be asked of a GPU, as is most often so: nothing is on its way to be or to
+ * be gone, and nobody has the whole of it or has fixed its layout. */
 static bool quiet(const struct gpu *g)
 {
     bool busy = g->fixed || g->whole_lease || g->mode_op;
