@@ -1,7 +1,9 @@
-/* `fetta plan`: the fewest GPUs for some work, how to cut them, and why fewer cannot do. Nothing is
- * asked of fettad: a plan is for machines that may not be there yet. */
+/* `fetta plan`: the fewest GPUs for some work, how to cut them, and why fewer cannot do. A plan is
+ * for machines that may not be there yet, so nothing is asked of fettad, unless it is to begin from
+ * what the machine runs now. */
 #include "cli/args.h"
 #include "cli/boards.h"
+#include "cli/now.h"
 #include "cli/planned.h"
 
 #include "base/fd.h"
@@ -17,8 +19,41 @@
 
 struct plan_options {
     const char *file, *machine, *layout, *emit;
-    bool example;
+    bool example, running, serve;
 };
+
+/* Where a plan begins: from a machine by name, or from this one as it is. */
+static int check_where(const struct plan_options *o, struct error *err)
+{
+    if (o->running && o->machine)
+        return error_set(err, ERROR_INVALID,
+                         "--from-running is for this machine, and --machine for another: one of "
+                         "them");
+    if (o->serve && !(o->running && o->file))
+        return error_set(err, ERROR_INVALID, "--leases-serve belongs to --from-running with -f");
+    if (o->running && !o->file && (o->layout || o->emit))
+        return error_set(err, ERROR_INVALID,
+                         "without -f FILE leases are what is packed, and only who moves them can "
+                         "bring that about: there is no layout to write");
+    return 0;
+}
+
+static int check(const struct plan_options *o, const char *folder, struct error *err)
+{
+    if (o->emit && strcmp(o->emit, "systemd") != 0)
+        return error_set(err, ERROR_INVALID, "--emit: units are written for systemd, not for '%s'",
+                         o->emit);
+    if ((o->emit != NULL) != (folder != NULL))
+        return error_set(err, ERROR_INVALID, "a folder belongs to --emit: --emit systemd FOLDER");
+    if (!o->file && !o->running)
+        return error_set(err, ERROR_INVALID,
+                         "which work? -f FILE; fetta plan --example shows what to write in it");
+    if (!o->machine && !o->running)
+        return error_set(err, ERROR_INVALID,
+                         "on which machine? --machine dgx-a100, 4xdgx-a100, 8xa30; fetta emulate "
+                         "list shows the names");
+    return check_where(o, err);
+}
 
 static int parse(struct cli *c, int argc, char **argv, struct plan_options *o, const char **ret_to,
                  struct error *err)
@@ -37,26 +72,18 @@ static int parse(struct cli *c, int argc, char **argv, struct plan_options *o, c
                                       "write one unit per replica into the folder that follows"});
     args_add(&a, (struct args_option){"example", 0, ARGS_FLAG, &o->example, NULL,
                                       "print a work file with comments"});
+    args_add(&a, (struct args_option){"from-running", 0, ARGS_FLAG, &o->running, NULL,
+                                      "for this machine, with the least change of what is there; "
+                                      "without -f, what its leases could be packed into"});
+    args_add(&a, (struct args_option){"leases-serve", 0, ARGS_FLAG, &o->serve, NULL,
+                                      "what leases hold is part of the work, not beside it"});
     args_add_json(&a, c);
     int r = args_read(&a, c, argc, argv, 0, 1, &first, err);
     if (r != 0 || o->example)
         return r;
     *ret_to = first < argc ? argv[first] : NULL;
-    if (o->emit && strcmp(o->emit, "systemd") != 0)
-        return error_set(err, ERROR_INVALID, "--emit: units are written for systemd, not for '%s'",
-                         o->emit);
-    if ((o->emit != NULL) != (*ret_to != NULL))
-        return error_set(err, ERROR_INVALID, "a folder belongs to --emit: --emit systemd FOLDER");
-    if (!o->file)
-        return error_set(err, ERROR_INVALID,
-                         "which work? -f FILE; fetta plan --example shows what to write in it");
-    if (!o->machine)
-        return error_set(err, ERROR_INVALID,
-                         "on which machine? --machine dgx-a100, 4xdgx-a100, 8xa30; fetta emulate "
-                         "list shows the names");
-    return 0;
+    return check(o, *ret_to, err);
 }
-
 static int read_needs(const char *file, struct needs *ret, struct error *err)
 {
     bool in = strcmp(file, "-") == 0;
@@ -81,9 +108,9 @@ static int read_fleet(const char *machine, struct fleet *ret, struct error *err)
     return r < 0 ? r : fleet_add(ret, m, 1, err);
 }
 
-static int write_layout(const struct planned *p, const char *file, struct error *err)
+/* Writes a layout file's document, which it takes. */
+static int write_layout(json_t *document, const char *file, struct error *err)
 {
-    json_t *document = planned_layout(p);
     AUTO_FREE char *text = document ? yaml_format(document) : NULL;
     AUTO_FD int fd = -1;
     json_decref(document);
@@ -135,10 +162,63 @@ static int carry_out(struct cli *c, const struct planned *p, const struct plan_o
     if (p->plan->n == 0 && (o->layout || folder))
         r = error_set(err, ERROR_NEVER, "there is no plan to write down: the GPUs are too few");
     if (r == 0 && o->layout)
-        r = write_layout(p, o->layout, err);
+        r = write_layout(planned_layout(p), o->layout, err);
     if (r == 0 && folder)
         r = write_units(c, p, folder, err);
     return r < 0 ? r : status;
+}
+
+/* Tells the plan for the machine that runs. 0 or an exit status. */
+static int tell_now(struct cli *c, const struct now *n, const struct running_plan *plan,
+                    const struct planned *p, const struct plan_options *o)
+{
+    if (o->layout && strcmp(o->layout, "-") == 0)
+        return 0;
+    if (c->json) {
+        json_t *value = now_json(n, plan, p);
+        int status = value ? cli_print_json(c, value) : 1;
+        json_decref(value);
+        return status;
+    }
+    struct str text = {0};
+    now_print(n, plan, p, &c->out, &text);
+    return cli_print(c, &text);
+}
+
+/* Tells the plan and writes it down as asked. 0, an exit status, or a negative code. */
+static int carry_out_now(struct cli *c, const struct now *n, const struct running_plan *plan,
+                         const struct planned *p, const struct plan_options *o, const char *folder,
+                         struct error *err)
+{
+    int r = 0, status = tell_now(c, n, plan, o->file ? p : NULL, o);
+    if (plan->plan.part <= 0 && (o->layout || folder))
+        r = error_set(err, ERROR_NEVER, "there is no plan to write down: there is no room");
+    if (r == 0 && o->layout)
+        r = write_layout(now_layout(n, plan), o->layout, err);
+    if (r == 0 && folder)
+        r = write_units(c, p, folder, err);
+    return r < 0 ? r : status;
+}
+
+/* Plans from what runs now. 0, an exit status, or a negative code. */
+static int plan_now(struct cli *c, const struct plan_options *o, const char *folder,
+                    struct error *err)
+{
+    AUTO_NEEDS struct needs needs = {0};
+    AUTO_FREE struct now *now = malloc(sizeof *now);
+    AUTO_RUNNING_PLAN struct running_plan plan = {0};
+    int r = now ? 0 : error_set(err, ERROR_NO_MEMORY, "no memory left for the plan");
+    if (r == 0 && o->file)
+        r = read_needs(o->file, &needs, err);
+    if (r == 0)
+        r = now_read(c, !o->file, now, err);
+    if (r == 0)
+        r = o->file ? running_solve(&now->running, &needs, o->serve, &plan, err)
+                    : running_repack(&now->running, &plan, err);
+    if (r < 0)
+        return r;
+    struct planned p = {&now->running.fleet, &needs, &plan.plan};
+    return carry_out_now(c, now, &plan, &p, o, folder, err);
 }
 
 static int print_example(struct cli *c)
@@ -165,6 +245,10 @@ int verb_plan(struct cli *c, int argc, char **argv)
         return 0;
     if (r == 0 && o.example)
         return print_example(c);
+    if (r == 0 && o.running) {
+        r = plan_now(c, &o, folder, &err);
+        return r < 0 ? cli_fail(c, &err) : r;
+    }
     r = r < 0 ? r : read_fleet(o.machine, fleet, &err);
     r = r < 0 ? r : read_needs(o.file, &needs, &err);
     r = r < 0 ? r : fleet_solve(fleet, &needs, &plan, &err);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "daemon/call.h"
 #include "daemon/turn.h"
+#include "plan/reshape.h"
 #include "text/field.h"
 
 #include <stdlib.h>
@@ -69,7 +70,8 @@ static int want_profiles(const struct field_at *at, const struct board *b, uint3
     const char *name = NULL;
     json_t *count = NULL;
     memset(w->count, 0, sizeof w->count);
-    json_object_foreach (devices, name, count) {
+    json_object_foreach(devices, name, count)
+    {
         unsigned p = board_profile_by_name(b, name);
         if (p == BOARD_NO_PROFILE)
             return field_error(at, err, "GPU %u (%s) has no profile '%s'", gpu, b->name, name);
@@ -133,58 +135,25 @@ static int want_spec(struct daemon *d, const struct field_at *at, const struct s
 
 /* ---- from counts to places ---- */
 
-/* Backtracking over at most BOARD_GIS placements: keeps what stands where it can. */
-static bool place_all(const struct board *b, uint8_t count[BOARD_PROFILES], struct layout *l)
-{
-    unsigned widest = BOARD_NO_PROFILE;
-    for (unsigned p = 0; p < b->profile_n; p++)
-        if (count[p] > 0 &&
-            (widest == BOARD_NO_PROFILE || b->profiles[p].size > b->profiles[widest].size ||
-             (b->profiles[p].size == b->profiles[widest].size &&
-              __builtin_popcount(b->profiles[p].starts) <
-                  __builtin_popcount(b->profiles[widest].starts))))
-            widest = p;
-    if (widest == BOARD_NO_PROFILE)
-        return true;
-    slices starts = layout_fits(b, l, widest);
-    count[widest]--;
-    /* High starts first: the last memory slice has no compute of its own, wide profiles use it. */
-    for (int s = 15; s >= 0; s--) {
-        if (!(starts >> s & 1))
-            continue;
-        layout_add(b, l, (struct placement){.profile = (uint8_t)widest, .start = (uint8_t)s});
-        if (place_all(b, count, l))
-            return true;
-        layout_remove(b, l, (unsigned)s);
-    }
-    count[widest]++;
-    return false;
-}
-
-/* Standing instances that the wish still has a use for stay where they are; if the rest cannot be
- * placed around them, only leased ones stay; then none. */
+/* Leased instances that the wish has a use for stay where they are, and of the others as many as
+ * can beside them. If not all leased ones can, as many of these as can. */
 static bool plan_layout(const struct board *b, const struct gpu *g, const struct want *w,
                         struct layout *ret)
 {
-    for (int keep = 2; keep >= 0; keep--) {
-        struct layout l = {0};
-        uint8_t count[BOARD_PROFILES];
-        memcpy(count, w->count, sizeof count);
-        for (unsigned i = 0; i < g->seat_n; i++) {
-            const struct seat *s = &g->seats[i];
-            bool stays = keep == 2 || (keep == 1 && s->lease);
-            if (!stays || s->profile >= b->profile_n || count[s->profile] == 0 ||
-                !(layout_fits(b, &l, s->profile) >> s->start & 1))
-                continue;
-            count[s->profile]--;
-            layout_add(b, &l, (struct placement){.profile = s->profile, .start = s->start});
-        }
-        if (place_all(b, count, &l)) {
-            *ret = l;
-            return true;
-        }
+    struct layout leased = {0}, other = {0}, none = {0};
+    uint8_t left[BOARD_PROFILES];
+    memcpy(left, w->count, sizeof left);
+    for (unsigned i = 0; i < g->seat_n; i++) {
+        const struct seat *s = &g->seats[i];
+        struct layout *l = s->lease ? &leased : &other;
+        if (s->profile >= b->profile_n || left[s->profile] == 0 ||
+            !(layout_fits(b, l, s->profile) >> s->start & 1))
+            continue;
+        left[s->profile] = (uint8_t)(left[s->profile] - (s->lease > 0));
+        layout_add(b, l, (struct placement){.profile = s->profile, .start = s->start});
     }
-    return false;
+    return reshape_least(b, &leased, &other, w->count, ret) ||
+           reshape_least(b, &none, &leased, w->count, ret);
 }
 
 static bool matches_now(const struct board *b, const struct gpu *g, const struct want *w)
@@ -263,12 +232,9 @@ static int plan_gpu(struct call *c, unsigned i, const struct want *w, const stru
                          d->machine->gpus[i].index, b->name);
     (void)json_array_append_new(list, show_gpu_plan(d, i, &l, matches));
     *changed = *changed || !matches;
-    *ret = (struct event){.kind = EVENT_LAYOUT,
-                          .layout = {.gpu = g->slot,
-                                     .fixed = true,
-                                     .mig = w->mig,
-                                     .force = o->force,
-                                     .layout = l}};
+    *ret = (struct event){
+        .kind = EVENT_LAYOUT,
+        .layout = {.gpu = g->slot, .fixed = true, .mig = w->mig, .force = o->force, .layout = l}};
     return o->assert_ ? 0 : turn_check(d, ret, err);
 }
 
@@ -329,11 +295,11 @@ int call_layout(struct call *c, struct error *err)
         json_decref(list);
         return error_set(err, ERROR_STATE, "the selected configuration is not currently applied");
     }
-    return call_after_commit(c, json_pack("{s:b, s:o, s:s}", "changed", changed, "gpus", list,
-                                          "text",
-                                          !changed    ? "nothing to change"
-                                          : o.dry_run ? "nothing was changed: a dry run"
-                                                      : "applied"));
+    return call_after_commit(c,
+                             json_pack("{s:b, s:o, s:s}", "changed", changed, "gpus", list, "text",
+                                       !changed    ? "nothing to change"
+                                       : o.dry_run ? "nothing was changed: a dry run"
+                                                   : "applied"));
 }
 
 int call_dynamic(struct call *c, struct error *err)
@@ -370,8 +336,7 @@ static json_t *spec_of(const struct board *b, const struct gpu *g)
             (void)json_object_set_new(devices, board_profile_name(b, &b->profiles[p], name),
                                       json_integer(n));
     }
-    return json_pack("{s:b, s:o}", "mig-enabled", g->mig == MACHINE_MIG_ON, "mig-devices",
-                     devices);
+    return json_pack("{s:b, s:o}", "mig-enabled", g->mig == MACHINE_MIG_ON, "mig-devices", devices);
 }
 
 static bool same_member(const json_t *a, const json_t *b, const char *key)

@@ -21,6 +21,7 @@ static int group_of(struct fleet *f, const struct board *b, struct error *err)
                          MACHINE_BOARDS, b->name);
     f->groups[f->n].board = *b;
     f->groups[f->n].gpus = 0;
+    f->groups[f->n].mask = 0;
     return (int)f->n++;
 }
 
@@ -116,7 +117,7 @@ static int use_init(struct fleet_use *u, const struct fleet *f, unsigned group,
     *u = (struct fleet_use){.group = group};
     if (!b->memory_slices)
         return 0;
-    u->table = table_new(b, mask_of(b, n));
+    u->table = table_new(b, mask_of(b, n) | f->groups[group].mask);
     u->pack = u->table ? pack_new(u->table) : NULL;
     if (!u->pack) {
         use_done(u);
@@ -340,6 +341,21 @@ static int plan_all(const struct fleet *f, const struct needs *n, struct fleet_u
     return rc == -ERROR_UNSUPPORTED ? plan_groups(f, n, uses, ret, err) : rc;
 }
 
+int fleet_begin(const struct fleet *f, const struct needs *n, struct fleet_use *uses,
+                struct error *err)
+{
+    int rc = 0;
+    for (unsigned g = 0; rc == 0 && g < f->n; g++)
+        rc = use_init(&uses[g], f, g, n, err);
+    return rc < 0 ? rc : check_served(f, n, uses, err);
+}
+
+void fleet_end(struct fleet_use *uses, unsigned n)
+{
+    for (unsigned g = 0; g < n; g++)
+        use_done(&uses[g]);
+}
+
 int fleet_solve(const struct fleet *f, const struct needs *n, struct fleet_plan *ret,
                 struct error *err)
 {
@@ -348,12 +364,10 @@ int fleet_solve(const struct fleet *f, const struct needs *n, struct fleet_plan 
     *ret = (struct fleet_plan){.uses = calloc(MACHINE_BOARDS, sizeof *ret->uses)};
     if (!uses || !ret->uses)
         rc = error_set(err, ERROR_NO_MEMORY, "no memory left for the plan");
-    for (unsigned g = 0; rc == 0 && g < f->n; g++)
-        rc = use_init(&uses[g], f, g, n, err);
-    rc = rc < 0 ? rc : check_served(f, n, uses, err);
+    rc = rc < 0 ? rc : fleet_begin(f, n, uses, err);
     rc = rc < 0 ? rc : plan_all(f, n, uses, ret, err);
-    for (unsigned g = 0; uses && g < f->n; g++)
-        use_done(&uses[g]);
+    if (uses)
+        fleet_end(uses, f->n);
     free(uses);
     if (rc < 0)
         fleet_done(ret);

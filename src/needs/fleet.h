@@ -26,6 +26,7 @@ struct fleet_part {
 struct fleet_group {
     struct board board;
     uint32_t gpus;
+    unsigned mask; /* profiles that are of interest whatever is asked for, beside the plain ones */
 };
 
 struct fleet {
@@ -75,6 +76,13 @@ int fleet_solve(const struct fleet *f, const struct needs *n, struct fleet_plan 
 void fleet_done(struct fleet_plan *p);
 
 #define AUTO_FLEET_PLAN CLEANUP(fleet_done)
+
+/* The beginning of a plan: a use for each of the fleet's groups, none of it planned. `uses` has
+ * room for MACHINE_BOARDS and is zeroed; fleet_end frees what is in it in any case. Errors as those
+ * of fleet_solve. */
+int fleet_begin(const struct fleet *f, const struct needs *n, struct fleet_use *uses,
+                struct error *err);
+void fleet_end(struct fleet_use *uses, unsigned n);
 
 /* GPUs in use, and how each is cut: calls `each` for every run of GPUs that are cut alike, in the
  * order of the board's GPUs. */

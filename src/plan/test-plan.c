@@ -172,4 +172,78 @@ TEST(the_earliest_instant_is_the_first_that_fits)
     }
 }
 
+/* All layouts with the counts that hold what stays: how many of the others the best keeps. */
+struct keeping {
+    const struct layout *stays, *now;
+    const uint8_t *count;
+    int most; /* -1: there is none */
+};
+
+static bool stands(const struct layout *l, struct placement at)
+{
+    int i = layout_index(l, at.start);
+    return i >= 0 && l->at[i].profile == at.profile;
+}
+
+static void look_at(const struct layout *l, void *arg)
+{
+    struct keeping *k = arg;
+    uint8_t count[BOARD_PROFILES] = {0};
+    int kept = 0;
+    for (unsigned i = 0; i < l->n; i++)
+        count[l->at[i].profile]++;
+    if (memcmp(count, k->count, sizeof count) != 0)
+        return;
+    for (unsigned i = 0; i < k->stays->n; i++)
+        if (!stands(l, k->stays->at[i]))
+            return;
+    for (unsigned i = 0; i < k->now->n; i++)
+        kept += stands(l, k->now->at[i]);
+    k->most = kept > k->most ? kept : k->most;
+}
+
+struct any {
+    unsigned left;
+    struct layout l;
+};
+
+static void take_any(const struct layout *l, void *arg)
+{
+    struct any *a = arg;
+    if (a->left-- == 0)
+        a->l = *l;
+}
+
+TEST(a_reshaping_keeps_as_much_as_any_can)
+{
+    struct rng rng = {3};
+    const struct board *b = board_find("a100-80");
+    unsigned mask = 0, found = 0;
+    for (unsigned p = 0; p < b->profile_n; p++)
+        mask |= b->profiles[p].suffix[0] ? 0 : 1u << p;
+    for (unsigned turn = 0; turn < 150; turn++) {
+        struct layout stays = {0}, now = {0}, to;
+        uint8_t count[BOARD_PROFILES] = {0};
+        struct any from = {rng_below(&rng, 298), {0}}, want = {rng_below(&rng, 298), {0}};
+        layout_enumerate(b, mask, take_any, &from);
+        layout_enumerate(b, mask, take_any, &want);
+        for (unsigned i = 0; i < from.l.n; i++)
+            layout_add(b, rng_below(&rng, 4) ? &now : &stays, from.l.at[i]);
+        for (unsigned i = 0; i < want.l.n; i++)
+            count[want.l.at[i].profile]++;
+        struct keeping k = {&stays, &now, count, -1};
+        layout_enumerate(b, mask, look_at, &k);
+        bool can = reshape_least(b, &stays, &now, count, &to);
+        CHECK_INT(can, ==, k.most >= 0);
+        if (!can)
+            continue;
+        struct keeping mine = {&stays, &now, count, -1};
+        look_at(&to, &mine);
+        CHECK_INT(mine.most, ==, k.most);
+        CHECK(reshape_check(b, &to, NULL) == 0);
+        found++;
+    }
+    CHECK_INT(found, >, 20);
+}
+
 TAP_MAIN
