@@ -77,10 +77,13 @@ static void rows(const struct compare_all *all, const struct compare_system *s, 
 /* GPUs needed, and of them what is busy. */
 static void gpu_bars(const struct compare_system *s, struct page *p)
 {
-    uint32_t most = s->gpus;
+    uint32_t most = 0;
     char text[64];
     for (unsigned w = 0; w < COMPARE_WAYS; w++)
         most = MAX(most, s->rows[w].why_not[0] ? 0 : s->rows[w].gpus);
+    if (most == 0) /* no services, or nothing serves them */
+        return;
+    most = MAX(most, s->gpus);
     double unit = (double)WIDE / most, there = NAMES + unit * s->gpus;
     page_element(p, "h3", NULL, "GPUs needed for services, and the part of them that is at work");
     figure_begin(p, 30 * COMPARE_WAYS + 24, "GPUs needed by way of sharing",

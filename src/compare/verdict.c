@@ -2,6 +2,7 @@
 #include "compare/inside.h"
 
 #include "base/macro.h"
+#include "base/time.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,6 +28,16 @@ static const char *gpus_of(const struct compare_row *r, char buf[32])
     if (r->why_not[0])
         return "none would do";
     (void)snprintf(buf, 32, "%u GPU%s", r->gpus, r->gpus == 1 ? "" : "s");
+    return buf;
+}
+
+/* When the last job ends, for a sentence. */
+enum { ENDS = TIME_TEXT + 8 };
+static const char *ends(const struct compare_jobs *j, char buf[ENDS])
+{
+    char time[TIME_TEXT];
+    (void)snprintf(buf, ENDS, j->known ? "after %s" : "never%.0s",
+                   time_format((int64_t)(j->makespan + 0.5) * TIME_S, time));
     return buf;
 }
 
@@ -103,14 +114,14 @@ static void service(const struct needs *n, const struct compare_system *s,
 static void deployment(const struct compare_system *s, struct compare_verdict *v)
 {
     const struct compare_row *f = &s->rows[COMPARE_FETTA], *x = &s->rows[COMPARE_STATIC];
-    char a[32], b[32];
+    char a[ENDS], b[ENDS];
     bool better = can(f) && (!can(x) || f->gpus < x->gpus);
     if (f->jobs.known && f->gpus == 0) {
         better = !x->jobs.known || f->jobs.makespan < x->jobs.makespan * 0.99;
         (void)snprintf(v->figure, sizeof v->figure,
-                       "all jobs end after %.0f s with sizes mixed, after %.0f s with the best "
-                       "single size; a slice is made and removed in 0.26 s (A30, FAR scheduler)",
-                       f->jobs.makespan, x->jobs.makespan);
+                       "all jobs end %s with sizes mixed, %s with the best single size; a slice is "
+                       "made and removed in 0.26 s (A30, FAR scheduler)",
+                       ends(&f->jobs, a), ends(&x->jobs, b));
         give(v, better ? YES : PARTLY, "a GPU is cut anew only where it is empty");
         return;
     }
@@ -172,9 +183,9 @@ static void only_jobs(const struct compare_system *s, struct compare_verdict *v)
 {
     const struct compare_jobs *w = &s->rows[COMPARE_WHOLE].jobs, *f = &s->rows[COMPARE_FETTA].jobs;
     bool gain = f->known && (!w->known || f->makespan < w->makespan);
-    (void)snprintf(v->figure, sizeof v->figure,
-                   "all jobs end after %.0f s in slices and after %.0f s on whole GPUs",
-                   f->makespan, w->makespan);
+    char a[ENDS], b[ENDS];
+    (void)snprintf(v->figure, sizeof v->figure, "all jobs end %s in slices and %s on whole GPUs",
+                   ends(f, a), ends(w, b));
     give(v, gain ? YES : NO, "where a job takes no less time on a whole GPU than on its slice");
 }
 

@@ -105,7 +105,7 @@ void figure_box(struct page *p, double x, double y, double width, double height,
 
 const char *figure_series(unsigned i, char buf[FIGURE_CLASS])
 {
-    (void)snprintf(buf, FIGURE_CLASS, "c%u d%u", i % 8, (i % 8 + i % 8 / 4 + i / 8) % 4);
+    (void)snprintf(buf, FIGURE_CLASS, "c%u d%u", i % 8, (i % 8 + i / 8) % 5);
     return buf;
 }
 

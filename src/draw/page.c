@@ -12,10 +12,10 @@
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--dim:#5b636d;--line:#d5dae0;"
     "--soft:#edf0f3;--good:#1a7f37;--bad:#b3261e;--some:#8a5a00;--c0:#0072b2;--c1:#d55e00;"
-    "--c2:#008060;--c3:#b5478f;--c4:#b07800;--c5:#2e9fd9;--c6:#555d66;--c7:#7a5230}\n"
+    "--c2:#008060;--c3:#b5478f;--c4:#555d66;--c5:#2e9fd9;--c6:#b07800;--c7:#7a5230}\n"
     "@media screen and (prefers-color-scheme:dark){:root{--ink:#e4e7eb;--paper:#15181c;"
     "--dim:#9aa3ad;--line:#3a4148;--soft:#262b31;--good:#5cc277;--bad:#ff8a7f;--some:#e2b14a;"
-    "--c0:#5ab4f0;--c1:#ff9447;--c2:#3fc79a;--c3:#e594c9;--c4:#f0c04a;--c5:#9fd7f7;--c6:#b4bcc4;"
+    "--c0:#5ab4f0;--c1:#ff9447;--c2:#3fc79a;--c3:#e594c9;--c4:#b4bcc4;--c5:#9fd7f7;--c6:#f0c04a;"
     "--c7:#cfa27c}}\n"
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color:var(--ink);background:var(--paper)}\n"
@@ -100,7 +100,7 @@ void page_element(struct page *p, const char *element, const char *class, const 
 /* A rule for lines and one for areas of each series; dashes change with the colour. */
 static void series_style(struct str *out)
 {
-    static const char *const dashes[] = {"none", "8 3", "3 3", "10 3 3 3"};
+    static const char *const dashes[] = {"none", "8 3", "3 3", "10 3 3 3", "16 4 2 4 2 4"};
     for (unsigned i = 0; i < 8; i++)
         str_addf(out, ".c%u{stroke:var(--c%u)}.f%u{fill:var(--c%u)}", i, i, i, i);
     for (unsigned i = 0; i < ARRAY_LEN(dashes); i++)
