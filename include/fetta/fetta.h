@@ -86,7 +86,7 @@ struct fetta_ask {
     uint32_t compute_ppt;    /* ... and so many thousandths of the GPU's compute, 1..1000 */
     uint32_t gpus;           /* so many whole GPUs, MIG off */
     uint32_t count;          /* so many slices, all or none; 0 = 1 */
-    const char *gpu;         /* only on this one, index or UUID */
+    const char *gpu;         /* only on these: "2", "0-3", "1,5", or one by UUID */
     int32_t priority;        /* above 0 for operators only */
     uint32_t flags;          /* FETTA_ASK_* */
     int64_t for_s;           /* seconds to have it; 0 = the daemon's default */

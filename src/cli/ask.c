@@ -21,7 +21,8 @@ void ask_which(struct args *a, struct ask *k)
          "at least this part of a GPU (2/7, 30%)"},
         {"gpus", 0, ARGS_COUNT, &k->gpus, "N", "N whole GPUs, MIG off", .min = 1,
          .max = TASKS_MOST},
-        {"on", 0, ARGS_TEXT, &k->on, "GPU", "only on this GPU, by index or UUID"},
+        {"on", 0, ARGS_TEXT, &k->on, "GPUS",
+         "only on these GPUs: 2, 0-3, 1,5, or one by UUID"},
         {"gpu", 0, ARGS_REFUSED, NULL, NULL, GPU_MEANINGS},
     };
     for (size_t i = 0; i < ARRAY_LEN(options); i++)

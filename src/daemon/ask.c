@@ -292,10 +292,14 @@ static int read_place(struct call *c, const struct body *b, struct lease *l, str
     int r = call_gpus(c, b->gpu, &slots, err);
     if (r < 0)
         return r;
-    if (__builtin_popcountll(slots) != 1)
-        return error_set(err, ERROR_INVALID, "gpu names one GPU by index or UUID, not '%s'",
-                         b->gpu);
-    l->gpu = (int16_t)__builtin_ctzll(slots);
+    if (slots == 0)
+        return error_set(err, ERROR_INVALID,
+                         "gpu names GPUs by index (0, 0-3, 1,5) or one by UUID, not '%s'", b->gpu);
+    bool one = (slots & (slots - 1)) == 0;
+    if (!one && b->start != REQUEST_ANY)
+        return error_set(err, ERROR_INVALID, "start goes with one GPU, not with '%s'", b->gpu);
+    l->gpu = one ? __builtin_ctzll(slots) : REQUEST_ANY;
+    l->gpus = one ? 0 : slots;
     return 0;
 }
 

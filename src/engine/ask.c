@@ -9,7 +9,8 @@
 /* Whether the same key was used for the same thing. */
 static bool same_request(const struct lease *a, const struct lease *b)
 {
-    return a->kind == b->kind && a->count == b->count && a->gpu == b->gpu && a->start == b->start &&
+    return a->kind == b->kind && a->count == b->count && a->gpu == b->gpu && a->gpus == b->gpus &&
+           a->start == b->start &&
            memcmp(a->profile_on, b->profile_on, sizeof a->profile_on) == 0 &&
            a->bytes == b->bytes && a->compute_ppt == b->compute_ppt;
 }
@@ -86,10 +87,12 @@ static int never(const struct draft *d, const struct lease *l, unsigned have, st
             err, ERROR_NEVER,
             "%u %s were asked for; all managed GPUs together hold at most %u of them%s", l->count,
             l->kind == SLICE_WHOLE ? "GPUs" : "slices", have,
-            l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
+            l->gpus ? " (on the GPUs named)" : l->gpu == REQUEST_ANY ? "" : " (on the GPU named)");
     return error_set(err, ERROR_NEVER,
                      "%s ever serve this request; 'fetta explain' says why for each",
-                     l->gpu == REQUEST_ANY ? "no managed GPU can" : "the GPU named cannot");
+                     l->gpus                 ? "none of the GPUs named can"
+                     : l->gpu == REQUEST_ANY ? "no managed GPU can"
+                                             : "the GPU named cannot");
 }
 
 /* How many such slices all GPUs together could ever hold, counting no further than needed. */
@@ -99,7 +102,7 @@ static unsigned capacity(const struct draft *d, const struct lease *l)
     for (unsigned slot = 0; slot < d->w->gpu_n && have < l->count; slot++) {
         const struct gpu *g = draft_gpu(d, slot);
         unsigned row = g ? place_row(l, g->board) : BOARD_NO_PROFILE;
-        if (row == BOARD_NO_PROFILE || (l->gpu != REQUEST_ANY && l->gpu != (int)slot))
+        if (row == BOARD_NO_PROFILE || !lease_wants(l, slot))
             continue;
         have += l->count == 1 ? view_ever(g, draft_board(d, g), row, l->start)
                               : view_capacity(g, draft_board(d, g), row, l->start);

@@ -36,7 +36,7 @@ const char *explain_reason_name(enum reason r)
 /* Why the GPU is not to be used for it at all; REASON_N if it is. */
 static enum reason absent_reason(const struct gpu *g, const struct lease *l)
 {
-    if (l->gpu != REQUEST_ANY && l->gpu != (int)g->slot)
+    if (!lease_wants(l, g->slot))
         return REASON_OTHER_GPU;
     if (!g->managed)
         return REASON_UNMANAGED;

@@ -66,6 +66,7 @@ struct lease {
     uint32_t limit_slices;    /* quota of the owner when it asked; 0 = none */
     uint32_t limit_compute;   /* compute slices; 0 = none */
     uint64_t bytes;           /* SLICE_SHARE; of a request by need: at least so much memory */
+    uint64_t gpus;            /* wanted on these of the first 64 slots; 0: wherever `gpu` says */
     int64_t for_ns, grace_ns, wait_until; /* wait_until in boot time, TIME_NEVER = no limit */
 
     /* what it lives with */
@@ -90,6 +91,13 @@ struct lease {
 
 /* Copies what counts: everything up to the last slice in use, and the first in any case. */
 void lease_copy(struct lease *to, const struct lease *from);
+
+/* Whether it may be on the GPU of this slot. */
+static inline bool lease_wants(const struct lease *l, unsigned slot)
+{
+    bool among = !l->gpus || (slot < 64 && (l->gpus >> slot & 1));
+    return among && (l->gpu == REQUEST_ANY || l->gpu == (int32_t)slot);
+}
 
 /* An empty lease, as far as anything of it counts. */
 void lease_clear(struct lease *l);

@@ -70,7 +70,7 @@ static bool kind_of(const struct view *v, const struct gpu *g, struct rescue_kin
     bool whole = v->ask->kind == SLICE_WHOLE;
     const struct board *b = world_board(v->w, g->board);
     bool slices_ok = b && takes_slices(g, b);
-    bool wanted = v->ask->gpu == REQUEST_ANY || v->ask->gpu == (int)g->slot;
+    bool wanted = lease_wants(v->ask, g->slot);
     *ret = (struct rescue_kind){.target = wanted};
     if (!b || !view_usable(g) || g->whole_lease || !(slices_ok || whole))
         return false;

@@ -146,6 +146,9 @@ bool place_find(const struct draft *d, const struct lease *l, const struct place
     s.best.place.rank = VIEW_NONE;
     if (l->gpu != REQUEST_ANY) {
         look(&s, (unsigned)l->gpu);
+    } else if (l->gpus) {
+        for (uint64_t left = l->gpus; left; left &= left - 1)
+            look(&s, (unsigned)__builtin_ctzll(left));
     } else if (l->start != REQUEST_ANY) {
         for (unsigned slot = 0; slot < d->w->gpu_n; slot++)
             look(&s, slot);

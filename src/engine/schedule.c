@@ -128,7 +128,7 @@ bool schedule_reserve(const struct draft *d, const struct lease *l, struct place
     while (ret->n < l->count) {
         int64_t best = TIME_NEVER;
         for (unsigned slot = first; slot < last && best > d->now; slot++) {
-            const struct gpu *g = draft_gpu(d, slot);
+            const struct gpu *g = lease_wants(l, slot) ? draft_gpu(d, slot) : NULL;
             slices starts;
             d->o->cost.kept++;
             int64_t when = g ? schedule_earliest(d, g, l, kept_on(ret, slot), &starts) : TIME_NEVER;
@@ -163,7 +163,7 @@ struct tried {
 static bool alike(const struct draft *d, const struct lease *a, const struct lease *b)
 {
     bool same = a->kind == b->kind && a->count == b->count && a->gpu == b->gpu &&
-                a->start == b->start &&
+                a->gpus == b->gpus && a->start == b->start &&
                 memcmp(a->profile_on, b->profile_on, sizeof a->profile_on) == 0;
     if (draft_policy(d)->warm_reuse == WARM_ANY)
         return same;

@@ -27,6 +27,8 @@ static struct lease random_want(struct sim *s)
     l.priority = (int16_t)(sim_below(s, 6) == 0);
     if (sim_below(s, 8) == 0)
         l.gpu = (int16_t)sim_below(s, (unsigned)world_gpu_n(s->r.world));
+    else if (sim_below(s, 6) == 0)
+        l.gpus = 1 + sim_below(s, (1u << world_gpu_n(s->r.world)) - 1);
     if (sim_below(s, 4) == 0)
         l.limit_slices = 1 + sim_below(s, 8);
     if (sim_below(s, 6) == 0)

@@ -89,6 +89,9 @@ static void check_new_places(struct sim *s, const struct change *c)
         if (!g->managed || g->drained || !g->present)
             BREAK(s, "step %u: lease %u placed on GPU %u, which is not to be used", s->step, l->id,
                   g->slot);
+        if (!lease_wants(l, g->slot))
+            BREAK(s, "step %u: lease %u placed on GPU %u, which it did not want", s->step, l->id,
+                  g->slot);
     }
 }
 

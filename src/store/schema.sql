@@ -72,7 +72,7 @@ CREATE TABLE leases (
     state TEXT NOT NULL, why TEXT NOT NULL, revision INTEGER NOT NULL, owner TEXT NOT NULL,
     asker_uid INTEGER NOT NULL, gid INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL,
     profile_on TEXT NOT NULL, -- the profile on each board, - for none
-    gpu INTEGER NOT NULL, start INTEGER NOT NULL, priority INTEGER NOT NULL,
+    gpu INTEGER NOT NULL, gpus INTEGER NOT NULL, start INTEGER NOT NULL, priority INTEGER NOT NULL,
     movable INTEGER NOT NULL, bytes INTEGER NOT NULL, compute_ppt INTEGER NOT NULL,
     key INTEGER NOT NULL, for_ns INTEGER NOT NULL, grace_ns INTEGER NOT NULL,
     wait_until INTEGER NOT NULL, limit_slices INTEGER NOT NULL, limit_compute INTEGER NOT NULL,

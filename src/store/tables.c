@@ -155,6 +155,7 @@ static const struct column lease_columns[] = {
     UINT(lease, count),
     {AT(lease, profile_on, ROW_LIST)},
     INT(lease, gpu),
+    UINT(lease, gpus),
     INT(lease, start),
     INT(lease, priority),
     UINT(lease, movable),

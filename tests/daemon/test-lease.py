@@ -258,6 +258,23 @@ def on_a_named_gpu():
         same(h.new(profile="1g.6gb", gpu=uuid)["slices"][0]["gpu"], 2)
         same(h.new(profile="2g.12gb", gpu="1", start=2)["slices"][0]["start"], 2)
         same(h.refused("POST", "/v1/leases", {"profile": "1g.6gb", "gpu": "9"})[0], "not-found")
+        # One of several: all of them are tried, and no other.
+        first = h.new(profile="4g.24gb", gpu="0,2-3")
+        same(first["slices"][0]["gpu"], 0)
+        h.ok("POST", "/v1/leases", {"profile": "2g.12gb", "gpu": "2,3", "count": 2, "bind": "none", "for": "1h"})
+        ask = {"profile": "4g.24gb", "gpu": "0,2-3", "wait": "0s", "bind": "none", "for": "1h"}
+        same(h.refused("POST", "/v1/leases", ask)[0], "no-fit")
+        why = {g["gpu"]: g["reason"] for g in h.ok("POST", "/v1/explain", ask)["gpus"]}
+        same((why[0], why[1], why[2]), ("busy", "other-gpu", "busy"))
+        same(h.refused("POST", "/v1/leases", {"profile": "1g.6gb", "gpu": "0-1", "start": 1})[0], "invalid")
+        same(h.refused("POST", "/v1/leases", {"profile": "1g.6gb", "gpu": "none"})[0], "invalid")
+        # What waits for them still does after a restart.
+        waiting = h.ok("POST", "/v1/leases", {**ask, "wait": "1h", "async": True})["lease"]["id"]
+        h.restart(9)
+        same(h.show(waiting)["state"], "queued")
+        h.end(first["id"], now=True)
+        until(lambda: h.show(waiting)["state"] == "active", "its turn")
+        same(h.show(waiting)["slices"][0]["gpu"], 0)
         same(h.refused("POST", "/v1/leases", {"profile": "1g.6gb", "start": 1})[0], "invalid")
 
 
