@@ -4,6 +4,7 @@
 #include "base/macro.h"
 #include "base/time.h"
 #include "cli/get.h"
+#include "cli/when.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,17 +30,14 @@ static int read_spec(const char *spec, int64_t *ret_since, int64_t *ret_uid, str
 {
     AUTO_FREE char *copy = strdup(spec + strlen(HISTORY));
     char *user = copy ? strchr(copy, '@') : NULL, *end;
-    int64_t ago = 0;
     *ret_uid = -1;
     if (!copy)
         return error_set(err, ERROR_NO_MEMORY, "no memory left");
     if (user)
         *user++ = '\0';
-    if (time_parse(copy, "history", &ago, err) < 0)
-        return error_set(err, ERROR_INVALID,
-                         "history: how long ago, such as history:30d or history:12h@USER, not '%s'",
-                         spec);
-    *ret_since = MAX(time_wall() - ago, 0) / TIME_S;
+    int rc = when_read(copy, "history", ret_since, err);
+    if (rc < 0)
+        return rc;
     if (!user)
         return 0;
     const struct passwd *p = getpwnam(user);

@@ -57,6 +57,12 @@ static void add_gpus(struct gres *g, const char *type, long n)
         *(*type ? &g->typed : &g->plain) += n;
         return;
     }
+    char own[TRACE_SLICE];
+    (void)str_copy(own, sizeof own, profile);
+    char *dot = strchr(own, '.'), *more = dot ? strchr(dot + 1, '.') : NULL;
+    if (more)
+        *more = '+'; /* "1g.10gb.me", where a plus may not stand */
+    profile = own;
     g->mixed = g->mixed || (g->slices && strcmp(g->profile, profile) != 0);
     g->slices += n;
     (void)str_copy(g->profile, sizeof g->profile, profile);

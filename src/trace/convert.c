@@ -91,6 +91,12 @@ static char *next_field(char **rest, char separator)
     return field;
 }
 
+/* sacct has two names for a job's number, and they differ for jobs of arrays alone. */
+static bool is_called(const char *name, const char *word)
+{
+    return strcmp(name, word) == 0 || (strcmp(name, "JobID") == 0 && strcmp(word, "JobIDRaw") == 0);
+}
+
 /* Which column each name of a format is in; true if all that it needs are there. */
 static bool match(struct convert *c, enum convert_format f, const char *heading)
 {
@@ -101,7 +107,7 @@ static bool match(struct convert *c, enum convert_format f, const char *heading)
     memset(c->column, -1, sizeof c->column);
     for (; copy && (word = next_field(&rest, k->separator)) != NULL && at < CONVERT_COLUMNS; at++)
         for (unsigned i = 0; i < CONVERT_FIELDS && k->columns[i]; i++)
-            if (c->column[i] < 0 && strcmp(k->columns[i], word) == 0) {
+            if (c->column[i] < 0 && is_called(k->columns[i], word)) {
                 c->column[i] = (int8_t)at;
                 found += i < k->needed;
             }
@@ -246,8 +252,8 @@ static void keep(struct convert *c, const struct convert_job *j, FILE *kept)
 static int verdict(const struct convert *c, struct error *err)
 {
     if (c->jobs == 0 && (c->rules.lenient || !(c->bad || c->negative)))
-        return error_set(err, ERROR_INVALID,
-                         "%s: none of its rows is a job that can be simulated", c->name);
+        return error_set(err, ERROR_INVALID, "%s: none of its rows is a job that can be simulated",
+                         c->name);
     if (c->rules.lenient || !(c->bad || c->negative || c->unordered))
         return 0;
     return error_set(err, ERROR_INVALID,

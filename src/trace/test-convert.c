@@ -98,12 +98,15 @@ TEST(jobs_of_slurm_are_read)
 TEST(old_slurm_names_gpus_in_gres)
 {
     struct convert_rules r = plain();
-    becomes("JobID|Account|Submit|Start|End|AllocGRES|\n"
+    becomes("JobIDRaw|Account|Submit|Start|End|AllocGRES|\n"
             "1|lab|" DAY "10:00:00|" DAY "10:00:00|" DAY "10:00:09|gpu:a100:3(IDX:0-2)|\n"
             "2|lab|" DAY "10:00:01|" DAY "10:00:01|" DAY "10:00:03|gpu:1g.10gb:2,gpu:1g.10gb:1|\n",
             &r,
             "0.000000,9.000000,gpu,3,lab\n"
             "1.000000,2.000000,1g.10gb,3,lab\n");
+    becomes("JobID|Submit|Start|End|ReqTRES\n"
+            "1|" DAY "10:00:00|" DAY "10:00:00|" DAY "10:00:09|gres/gpu:h100_1g.10gb.me=1\n",
+            &r, "0.000000,9.000000,1g.10gb+me,1,0\n");
 }
 
 TEST(what_slurm_cannot_mean_is_told_with_its_place)
