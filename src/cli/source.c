@@ -38,6 +38,7 @@ static int read_spec(const char *spec, int64_t *ret_since, int64_t *ret_uid, str
     int rc = when_read(copy, "history", ret_since, err);
     if (rc < 0)
         return rc;
+    *ret_since = MAX(*ret_since, 0);
     if (!user)
         return 0;
     const struct passwd *p = getpwnam(user);
