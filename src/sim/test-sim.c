@@ -36,7 +36,8 @@ static struct sim_job job(const char *profile, int64_t submit_s, int64_t run_s)
 static struct sim_setup one_gpu(void)
 {
     return (struct sim_setup){.group_n = 1,
-                              .groups = {{.board = board_find("a100-80"), .gpus = 1}}};
+                              .groups = {{.board = board_find("a100-80"), .gpus = 1}},
+                              .lease_max = 4096};
 }
 
 static struct sim_result run(const struct sim_setup *s, const struct sim_job *jobs, unsigned n)
