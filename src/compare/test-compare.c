@@ -27,6 +27,30 @@ static struct compare_system *compared(const char *text, const char *board, unsi
     return s;
 }
 
+/* Jobs are the same work in every way, so what they keep busy, over all of the time, is the same;
+ * and a distribution goes through the percentiles that are told of it. */
+static void drawn_is_told(const struct compare_system *s)
+{
+    for (unsigned w = 0; w < COMPARE_WAYS; w++) {
+        const struct compare_row *r = &s->rows[w];
+        const struct compare_jobs *j = &r->jobs;
+        double work = 0;
+        REQUIRE(j->known && j->course_n > 0);
+        for (unsigned i = 0; i < j->course_n; i++) {
+            double end = i + 1 < j->course_n ? j->course_at[i + 1] : j->makespan;
+            work += j->course_busy[i] * (end - j->course_at[i]) * (s->gpus - r->gpus);
+        }
+        CHECK(fabs(work / (20 * 3600 / 7.0) - 1) < 1e-4);
+        CHECK(fabs(work / (j->busy * j->makespan * (s->gpus - r->gpus)) - 1) < 1e-4);
+        for (unsigned i = 0; i < 4; i++) {
+            const struct compare_service *v = &r->services[i];
+            CHECK(compare_curve_part(3) < 0.5 && v->curve[3] <= v->p50 && v->p50 <= v->curve[4]);
+            CHECK(fabs(compare_curve_part(20) - 0.99) < 1e-9 &&
+                  fabs(v->curve[20] / v->p99 - 1) < 0.02);
+        }
+    }
+}
+
 TEST(ways)
 {
     AUTO_NEEDS struct needs n = {0};
@@ -50,33 +74,7 @@ TEST(ways)
     CHECK_INT(f->users, ==, 56);
     CHECK(f->jobs.known && w->jobs.known && f->jobs.makespan <= w->jobs.makespan);
     CHECK(fabs(f->jobs.makespan - 3600) < 60);
-    free(s);
-}
-
-/* Jobs are the same work in every way, so what they keep busy, over all of the time, is the same;
- * and a distribution goes through the percentiles that are told of it. */
-TEST(what_is_drawn_is_what_is_told)
-{
-    AUTO_NEEDS struct needs n = {0};
-    struct compare_system *s = compared(small_work, "a100-80", 8, &n);
-    for (unsigned w = 0; w < COMPARE_WAYS; w++) {
-        const struct compare_row *r = &s->rows[w];
-        const struct compare_jobs *j = &r->jobs;
-        double work = 0;
-        REQUIRE(j->known && j->course_n > 0);
-        for (unsigned i = 0; i < j->course_n; i++) {
-            double end = i + 1 < j->course_n ? j->course_at[i + 1] : j->makespan;
-            work += j->course_busy[i] * (end - j->course_at[i]) * (s->gpus - r->gpus);
-        }
-        CHECK(fabs(work / (20 * 3600 / 7.0) - 1) < 1e-4);
-        CHECK(fabs(work / (j->busy * j->makespan * (s->gpus - r->gpus)) - 1) < 1e-4);
-        for (unsigned i = 0; i < 4; i++) {
-            const struct compare_service *v = &r->services[i];
-            CHECK(compare_curve_part(3) < 0.5 && v->curve[3] <= v->p50 && v->p50 <= v->curve[4]);
-            CHECK(fabs(compare_curve_part(20) - 0.99) < 1e-9 &&
-                  fabs(v->curve[20] / v->p99 - 1) < 0.02);
-        }
-    }
+    drawn_is_told(s);
     free(s);
 }
 
