@@ -26,6 +26,7 @@ struct run {
     uint64_t job_n;      /* asked so far, inside the window or not */
     struct sim_job next; /* the next to ask, if there is `more` */
     bool more;
+    bool built; /* until then the driver takes no time */
     sim_progress *progress;
     void *progress_arg;
     int64_t now;
@@ -68,7 +69,8 @@ static int carry_out(struct run *r)
         const struct action *a = &r->out.actions[i];
         struct agenda_item item = {.at = r->now, .gpu = a->gpu & AGENDA_GPUS, .op = a->op};
         if (a->kind <= ACTION_SET_MODE) {
-            item.at += driver_time(r, a);
+            int64_t takes = driver_time(r, a);
+            item.at += r->built ? takes : 0;
             r->result->made += a->kind == ACTION_CREATE;
             r->result->destroyed += a->kind == ACTION_DESTROY;
             rc = agenda_add(&r->agenda, item, r->err);
@@ -196,11 +198,9 @@ static int build(struct run *r)
         for (unsigned k = 0; k < r->setup->groups[i].gpus && rc == 0; k++)
             rc = add_gpu(r, slot++, i);
     }
-    while (rc == 0 && !agenda_empty(&r->agenda)) {
-        r->now = 0; /* layouts are there before the first job, in no time */
+    while (rc == 0 && !agenda_empty(&r->agenda)) /* layouts are there before the first job */
         rc = happen(r);
-    }
-    r->now = 0;
+    r->built = true;
     return rc;
 }
 
