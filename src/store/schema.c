@@ -211,6 +211,10 @@ int schema_open(const char *path, int version, const char *const *steps, sqlite3
         return result;
     sqlite3 *db = NULL;
     int64_t found = 0;
+    /* What a statement would have to take back is kept in pieces of 1 KiB, not in one of 64 KiB
+     * that every grant would ask of the system and give back. Too late, and no matter, the second
+     * time. */
+    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK) {
         result = db ? schema_error(db, "cannot open the state", err)
