@@ -80,7 +80,8 @@ struct world {
     struct policy policy;
     bool *gpu_known, board_known[MACHINE_BOARDS];
     struct gpu *gpus;
-    struct state_row *rows;
+    void *row_room;
+    struct state_row *rows;      /* in row_room */
     struct lease *wide;          /* by row: leases of several slices */
     uint32_t *free_rows;         /* free_row_n rows that had a lease and have none */
     size_t free_row_n, row_n;    /* rows from row_n on never had one */

@@ -29,12 +29,19 @@ static bool init_indices(struct world *w)
            state_heap_init(&w->heap, w->lease_max + w->gpu_max);
 }
 
+static void *align_up(void *p, size_t align)
+{
+    return (char *)p + (align - (uintptr_t)p % align) % align;
+}
+
 static bool init_leases(struct world *w)
 {
     size_t max = w->lease_max, heads = round_up(max);
     w->id_mask = (uint32_t)heads - 1;
-    w->rows = aligned_alloc(_Alignof(struct state_row), (max + 1) * sizeof *w->rows);
-    w->wide = malloc((max + 1) * sizeof *w->wide);
+    /* All of this is fresh from the system, and costs no memory before it is used. */
+    w->row_room = calloc(max + 2, sizeof *w->rows);
+    w->rows = align_up(w->row_room, _Alignof(struct state_row));
+    w->wide = calloc(max + 1, sizeof *w->wide);
     w->free_rows = calloc(max + 1, sizeof *w->free_rows);
     w->order = calloc(2 * max + 2, sizeof *w->order);
     w->queue = calloc(max + 1, sizeof *w->queue);
@@ -42,8 +49,8 @@ static bool init_leases(struct world *w)
     w->row_id = calloc(max + 1, sizeof *w->row_id);
     w->sum = calloc(max + 1, sizeof *w->sum);
     w->free_sums = calloc(max + 1, sizeof *w->free_sums);
-    return w->rows && w->wide && w->free_rows && w->order && w->queue && w->id_head && w->row_id &&
-           w->sum && w->free_sums;
+    return w->row_room && w->wide && w->free_rows && w->order && w->queue && w->id_head &&
+           w->row_id && w->sum && w->free_sums;
 }
 
 struct world *world_new(size_t gpu_max, size_t lease_max)
@@ -76,7 +83,7 @@ struct world *world_free(struct world *w)
         return NULL;
     free(w->gpu_known);
     free(w->gpus);
-    free(w->rows);
+    free(w->row_room);
     free(w->wide);
     free(w->free_rows);
     free(w->order);
