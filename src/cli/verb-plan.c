@@ -4,6 +4,7 @@
 #include "cli/args.h"
 #include "cli/boards.h"
 #include "cli/now.h"
+#include "cli/past.h"
 #include "cli/planned.h"
 
 #include "base/fd.h"
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 struct plan_options {
-    const char *file, *machine, *layout, *emit;
+    const char *file, *machine, *layout, *emit, *since;
     bool example, running, serve;
 };
 
@@ -38,6 +39,15 @@ static int check_where(const struct plan_options *o, struct error *err)
     return 0;
 }
 
+static int check_past(const struct plan_options *o, struct error *err)
+{
+    if (o->file || o->machine || o->running || o->serve || o->emit)
+        return error_set(err, ERROR_INVALID,
+                         "--from-history plans for what this machine ran: -o and --json alone go "
+                         "with it");
+    return 0;
+}
+
 static int check(const struct plan_options *o, const char *folder, struct error *err)
 {
     if (o->emit && strcmp(o->emit, "systemd") != 0)
@@ -45,6 +55,8 @@ static int check(const struct plan_options *o, const char *folder, struct error 
                          o->emit);
     if ((o->emit != NULL) != (folder != NULL))
         return error_set(err, ERROR_INVALID, "a folder belongs to --emit: --emit systemd FOLDER");
+    if (o->since)
+        return check_past(o, err);
     if (!o->file && !o->running)
         return error_set(err, ERROR_INVALID,
                          "which work? -f FILE; fetta plan --example shows what to write in it");
@@ -77,6 +89,9 @@ static int parse(struct cli *c, int argc, char **argv, struct plan_options *o, c
                                       "without -f, what its leases could be packed into"});
     args_add(&a, (struct args_option){"leases-serve", 0, ARGS_FLAG, &o->serve, NULL,
                                       "what leases hold is part of the work, not beside it"});
+    args_add(&a, (struct args_option){"from-history", 0, ARGS_DURATION, &o->since, "TIME",
+                                      "the fixed layout for what this machine ran in the last 30d, "
+                                      "and whether it is better than none"});
     args_add_json(&a, c);
     int r = args_read(&a, c, argc, argv, 0, 1, &first, err);
     if (r != 0 || o->example)
@@ -221,6 +236,28 @@ static int plan_now(struct cli *c, const struct plan_options *o, const char *fol
     return carry_out_now(c, now, &plan, &p, o, folder, err);
 }
 
+/* Plans from what ran. 0, an exit status, or a negative code. */
+static int plan_past(struct cli *c, const struct plan_options *o, struct error *err)
+{
+    AUTO_FREE struct past *past = malloc(sizeof *past);
+    bool told = !o->layout || strcmp(o->layout, "-") != 0;
+    int status = 0;
+    int r = past ? past_plan(c, o->since, past, err)
+                 : error_set(err, ERROR_NO_MEMORY, "no memory left for the plan");
+    if (r == 0 && told && c->json) {
+        json_t *value = past_json(past);
+        status = value ? cli_print_json(c, value) : 1;
+        json_decref(value);
+    } else if (r == 0 && told) {
+        struct str text = {0};
+        past_print(past, &c->out, &text);
+        status = cli_print(c, &text);
+    }
+    if (r == 0 && o->layout)
+        r = write_layout(past_layout(past), o->layout, err);
+    return r < 0 ? r : status;
+}
+
 static int print_example(struct cli *c)
 {
     struct str text = {0};
@@ -245,8 +282,8 @@ int verb_plan(struct cli *c, int argc, char **argv)
         return 0;
     if (r == 0 && o.example)
         return print_example(c);
-    if (r == 0 && o.running) {
-        r = plan_now(c, &o, folder, &err);
+    if (r == 0 && (o.running || o.since)) {
+        r = o.since ? plan_past(c, &o, &err) : plan_now(c, &o, folder, &err);
         return r < 0 ? cli_fail(c, &err) : r;
     }
     r = r < 0 ? r : read_fleet(o.machine, fleet, &err);
