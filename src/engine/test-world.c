@@ -31,8 +31,8 @@ static long written(void)
     return kib < 0 ? -1 : kib * 1024;
 }
 
-/* With room for 300,000 leases the smallest table would be 1.2 MB, if it were filled with what
- * stands for nothing. */
+/* With room for 300,000 leases the tables would be 17 MB, if they were filled with what stands for
+ * nothing. What emulates another processor writes some itself. */
 TEST(what_a_world_never_uses_costs_no_memory)
 {
     const char *perturb = getenv("MALLOC_PERTURB_"); /* writes to all that is asked for */
@@ -42,7 +42,7 @@ TEST(what_a_world_never_uses_costs_no_memory)
     struct world *w = world_new(64, 300000);
     long after = written();
     REQUIRE(w);
-    CHECK_INT(after - before, <, 1000000);
+    CHECK_INT(after - before, <, 6000000);
     world_free(w);
 }
 
