@@ -5,6 +5,7 @@
 #include "cli/fleets.h"
 #include "cli/save.h"
 #include "cli/simulate-report.h"
+#include "cli/simulate-vote.h"
 #include "cli/source.h"
 
 #include "base/macro.h"
@@ -20,8 +21,8 @@
 #include <unistd.h>
 
 /* The first quarter of the jobs is not judged: the fleet fills with them, the mix is theirs, and
- * the vote is held on them, on no more than is soon simulated. */
-enum { RIVALS = 24, WARM_PART = 4, VOTE_MOST = 20000 };
+ * the vote is held on them. */
+enum { RIVALS = 24, WARM_PART = 4, WARM_MOST = 20000 };
 
 struct simulate {
     const char *trace, *machine, *policies, *queue, *wait_text, *create, *destroy, *mode;
@@ -33,7 +34,7 @@ struct simulate {
     struct sim_setup setup;
     struct delays delays;
     struct trace scan; /* of the whole trace, once */
-    uint64_t warm_n;   /* the first jobs, of which the mix is taken and which fetta votes on */
+    uint64_t warm_n;   /* the first jobs, of which the mix is taken and which auto votes on */
     double counts[BOARD_PROFILES];
     unsigned n;
     struct rival rivals[RIVALS];
@@ -134,7 +135,7 @@ static int read_policies(struct simulate *s, struct error *err)
         return error_context(err, "--policy");
     if (s->votes && s->all)
         return error_set(err, ERROR_INVALID,
-                         "--all: fetta chooses its rule on the first quarter of the jobs, so these "
+                         "--all: auto chooses its rule on the first quarter of the jobs, so these "
                          "cannot be judged; leave one of the two out");
     return 0;
 }
@@ -183,7 +184,7 @@ static int scan(struct simulate *s, struct error *err)
         return error_set(err, ERROR_INVALID, "%s has %" PRIu64 " jobs; that says nothing", s->name,
                          s->scan.jobs);
     s->setup.until = s->scan.last + 1;
-    s->warm_n = MIN(s->scan.jobs / WARM_PART, (uint64_t)VOTE_MOST);
+    s->warm_n = MIN(s->scan.jobs / WARM_PART, (uint64_t)WARM_MOST);
     return look_at_first(s, err);
 }
 
@@ -209,7 +210,8 @@ static int run_one(struct simulate *s, const struct rival *p, struct sim_setup s
     struct trace t;
     struct rival as;
     bool told = isatty(STDERR_FILENO);
-    setup.mix = score_mix_of(s->counts);
+    bool ours = p->kind == RIVAL_FETTA || p->kind == RIVAL_VOTED;
+    setup.mix = ours ? p->mix : score_mix_of(s->counts);
     setup.rule = p->rule;
     int r = rival_parse(p->name, &setup, &as, err);
     if (r == 0)
@@ -226,22 +228,14 @@ static int run_one(struct simulate *s, const struct rival *p, struct sim_setup s
     return r;
 }
 
-/* Which rule to follow, by what each makes of the jobs before the judged ones. */
+/* Which rule to follow, by the jobs before the judged ones. */
 static int vote(struct simulate *s, struct rival *p, struct error *err)
 {
-    struct sim_setup setup = s->setup;
-    struct sim_result best, other;
-    struct rival tried = *p;
-    setup.from = setup.until = 0;
-    int r = run_one(s, p, setup, s->warm_n, &best, err);
-    for (enum score_rule rule = 0; rule < SCORE_N && r == 0; rule++) {
-        tried.rule = rule;
-        r = run_one(s, &tried, setup, s->warm_n, &other, err);
-        if (r == 0 && rival_better(&other, &best)) {
-            best = other;
-            p->rule = rule;
-        }
-    }
+    struct trace t;
+    int r = trace_begin(&t, s->in, s->name, &s->setup, s->wait, err);
+    if (r == 0)
+        r = simulate_vote(&t, &s->setup, s->warm_n, (uint64_t)s->seed, p, err);
+    trace_done(&t);
     return r;
 }
 
@@ -311,17 +305,25 @@ static bool has_places(const struct rival *p)
     return strcmp(p->name, "free-repack") != 0;
 }
 
+/* Whether what was voted for looks at the mix. */
+static bool is_told(const struct rival *p)
+{
+    return (p->mix.word[0] | p->mix.word[1]) != 0;
+}
+
 static json_t *counts_as_json(const struct simulate *s, unsigned i)
 {
     const struct sim_result *r = &s->results[i];
     const struct rival *p = &s->rivals[i];
-    json_t *o = json_pack(
-        "{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f}", "policy", p->name, "rule",
-        p->kind == RIVAL_VOTED || p->kind == RIVAL_RULE ? score_name(p->rule) : NULL, "asked",
-        (json_int_t)r->asked, "granted", (json_int_t)r->granted, "refused", (json_int_t)r->refused,
-        "accepted_percent", per_cent((double)r->granted, (double)r->asked), "accepted_gpc_percent",
-        per_cent(r->gpc_granted, r->gpc_asked), "utilisation_percent",
-        per_cent(r->gpc_busy, r->gpc_all));
+    json_t *o = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:f, s:f, s:f}", "policy", p->name, "rule",
+                          p->kind == RIVAL_FETTA || p->kind == RIVAL_VOTED || p->kind == RIVAL_RULE
+                              ? score_name(p->rule)
+                              : NULL,
+                          "asked", (json_int_t)r->asked, "granted", (json_int_t)r->granted,
+                          "refused", (json_int_t)r->refused, "accepted_percent",
+                          per_cent((double)r->granted, (double)r->asked), "accepted_gpc_percent",
+                          per_cent(r->gpc_granted, r->gpc_asked), "utilisation_percent",
+                          per_cent(r->gpc_busy, r->gpc_all));
     const struct {
         const char *name;
         double value;
@@ -409,7 +411,7 @@ static void notes(const struct simulate *s, struct str *out)
     str_addf(out, "%" PRIu64 " jobs", s->scan.jobs);
     if (!s->all)
         str_addf(out, "; the first %" PRIu64 " are not judged%s", s->warm_n,
-                 s->votes ? ", fetta chose its rule on them" : "");
+                 s->votes ? ", auto chose its rule on them" : "");
     if (s->scan.first_bad)
         str_addf(out, "; %" PRIu64 " were out of order, %" PRIu64 " with negative times left out",
                  s->scan.unordered, s->scan.negative);
@@ -430,7 +432,7 @@ static void show(const struct simulate *s, const struct table_look *look, struct
         const struct sim_result *r = &s->results[i];
         const struct rival *p = &s->rivals[i];
         if (p->kind == RIVAL_VOTED)
-            table_addf(&t, "%s (%s)", p->name, score_name(p->rule));
+            table_addf(&t, "%s (%s%s)", p->name, score_name(p->rule), is_told(p) ? ", told" : "");
         else
             table_add(&t, TABLE_PLAIN, p->name);
         table_addf(&t, "%.2f", per_cent((double)r->granted, (double)r->asked));

@@ -91,6 +91,20 @@ static bool is_other(const char *name, struct sim_setup *setup, struct rival *re
     return false;
 }
 
+static bool is_ours(const char *name, struct rival *ret)
+{
+    static const struct {
+        const char *name;
+        enum rival_kind kind;
+    } ours[] = {{"fetta", RIVAL_FETTA}, {"auto", RIVAL_VOTED}, {"whole-gpu", RIVAL_WHOLE}};
+    for (unsigned i = 0; i < ARRAY_LEN(ours); i++)
+        if (strcmp(ours[i].name, name) == 0) {
+            ret->kind = ours[i].kind;
+            return true;
+        }
+    return false;
+}
+
 int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err)
 {
     *ret = (struct rival){.kind = RIVAL_RULE, .rule = score_find(name)};
@@ -105,17 +119,17 @@ int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, st
         ret->kind = RIVAL_STATIC;
         return fix(name + 7, setup, err);
     }
-    ret->kind = strcmp(name, "fetta") == 0 ? RIVAL_VOTED : RIVAL_WHOLE;
-    if (ret->kind == RIVAL_VOTED || strcmp(name, "whole-gpu") == 0)
+    if (is_ours(name, ret))
         return 0;
     AUTO_STR struct str known = {0};
     for (enum score_rule r = 0; r < SCORE_N; r++)
         str_addf(&known, "%s, ", score_name(r));
     for (unsigned i = 0; i < ARRAY_LEN(others); i++)
         str_addf(&known, "%s, ", others[i].name);
-    return error_set(err, ERROR_INVALID,
-                     "no policy is called '%s'; there are fetta, %sstatic:LAYOUT and whole-gpu",
-                     name, known.text ? known.text : "");
+    return error_set(
+        err, ERROR_INVALID,
+        "no policy is called '%s'; there are fetta, auto, %sstatic:LAYOUT and whole-gpu", name,
+        known.text ? known.text : "");
 }
 
 /* The smallest instance of a layout that has at least what a profile has. */

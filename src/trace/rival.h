@@ -1,21 +1,24 @@
-/* What `fetta simulate` puts beside each other: rules of placement, layouts that are fixed, whole
- * GPUs, and a portfolio of the rules that is voted on jobs which are not judged. */
+/* What `fetta simulate` puts beside each other: fettad as it is without a word of configuration,
+ * rules of placement that are told the mix, layouts that are fixed, whole GPUs, what others do, and
+ * a portfolio of the rules that is voted on jobs which are not judged. */
 #pragma once
 
 #include "sim/sim.h"
 
 /* RIVAL_OTHER: a rule that the engine does not have, so its queue is a scan (sim/scan.h). */
-enum rival_kind { RIVAL_VOTED, RIVAL_RULE, RIVAL_STATIC, RIVAL_WHOLE, RIVAL_OTHER };
+enum rival_kind { RIVAL_FETTA, RIVAL_VOTED, RIVAL_RULE, RIVAL_STATIC, RIVAL_WHOLE, RIVAL_OTHER };
 
 enum { RIVAL_NAME = 64 };
 
 struct rival {
     char name[RIVAL_NAME];
     enum rival_kind kind;
-    enum score_rule rule; /* of RIVAL_RULE, and of RIVAL_VOTED once rival_vote has set it */
+    enum score_rule rule; /* of RIVAL_VOTED fettad's, until a vote sets another */
+    struct score_mix mix; /* what it takes to be asked for; all 0: any profile alike. Others than
+                           * RIVAL_FETTA and RIVAL_VOTED are told the mix of the jobs */
 };
 
-/* Reads "fetta", a rule's name (plan/score.h), "static:7x1g.10gb", "static:3g+2g+1g+1g",
+/* Reads "fetta", "auto", a rule's name (plan/score.h), "static:7x1g.10gb", "static:3g+2g+1g+1g",
  * "whole-gpu" or one of the others', and sets up the groups, queue and place of *setup for it.
  * ERROR_INVALID, with the policies known, or what does not fit on which board. */
 int rival_parse(const char *name, struct sim_setup *setup, struct rival *ret, struct error *err);
