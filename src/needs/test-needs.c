@@ -267,6 +267,12 @@ TEST(of_boards_that_do_equally_well_the_smaller_are_taken)
 {
     struct fleet_plan p;
     struct error err;
+    REQUIRE(plan("2xa100-40,1xh100-sxm,2xa30,1xa100-80",
+                 "jobs:\n- {name: a, memory: 5GiB, count: 4}\n", &p, &err) == 0);
+    CHECK(p.proved && p.smallest);
+    CHECK_INT(p.gpus, ==, 1);
+    CHECK_INT(p.uses[0].group, ==, 2); /* the A30 */
+    fleet_done(&p);
     REQUIRE(plan("2xa100-80,2xa30", "jobs:\n- {name: a, memory: 5GiB, count: 8}\n", &p, &err) == 0);
     CHECK(p.proved && p.smallest);
     CHECK_INT(p.gpus, ==, 2);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { COVER_PIECES = 16, COVER_ROOM = 32 };
+enum { COVER_PIECES = 32, COVER_ROOM = 32 };
 
 struct cover {
     double price;
