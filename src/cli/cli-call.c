@@ -3,7 +3,6 @@
 
 #include "fetta/fetta.h"
 #include "text/json.h"
-#include "text/quick.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,9 +24,7 @@ static int translate(const struct fetta_error *from, struct error *err)
 static int read_reply(const char *text, json_t **ret, struct error *err)
 {
     json_error_t bad;
-    *ret = quick_read(text, strlen(text));
-    if (!*ret)
-        *ret = json_loads(text, JSON_DECODE_ANY, &bad);
+    *ret = json_loads(text, JSON_DECODE_ANY, &bad);
     if (!*ret)
         return error_set(
             err, ERROR_VERSION,

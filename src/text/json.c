@@ -1,8 +1,6 @@
 /* JSON in: limits first, on the bytes, so that jansson never sees what would make it work hard. */
 #include "text/json.h"
 
-#include "text/quick.h"
-
 #include <stdbool.h>
 #include <string.h>
 
@@ -44,9 +42,6 @@ int json_parse(const char *text, size_t size, const char *what, json_t **ret, st
     if (size > JSON_TEXT_MAX)
         return error_set(err, ERROR_INVALID, "%s: %zu bytes is too long, at most %d are taken",
                          what, size, JSON_TEXT_MAX);
-    *ret = quick_read(text, size);
-    if (*ret)
-        return 0;
     struct place deep;
     if (too_deep(text, size, &deep))
         return error_set(err, ERROR_INVALID,
