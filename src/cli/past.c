@@ -25,6 +25,8 @@
 /* Jobs that are played in all, and layouts that are played at least and at most. */
 enum { PLAY_JOBS = 20000000, PLAY_LEAST = 60, PLAY_MOST = 2000 };
 
+enum { LARGE = 100000 }; /* jobs that are not all in the queue at once */
+
 struct search {
     struct past *p;
     FILE *in;
@@ -85,6 +87,8 @@ static int play(struct search *s, struct sim_setup *setup, enum rival_kind kind,
     setup->rule = s->p->rule;
     setup->mix = score_mix_of(s->counts);
     setup->idle_keep = TIME_NEVER;
+    /* Each run sets up a world: one of the size that is needed is much sooner there. */
+    setup->lease_max = s->p->jobs < LARGE ? (uint32_t)s->p->jobs + 64 : 0;
     setup->delay = delays_draw;
     setup->delay_arg = &s->delays;
     setup->seed = 1;
