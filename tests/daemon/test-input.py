@@ -36,7 +36,7 @@ def numbers():
         for ask in ({"count": 0}, {"count": -1}, {"count": 65}, {"count": 10 ** 18}, {"count": "2"}, {"count": 1.5},
                     {"for": 0}, {"for": -5}, {"for": "-5s"}, {"for": "never"}, {"for": "1 parsec"}, {"for": 1e300}, {"for": ""},
                     {"wait": -1}, {"grace": -1}, {"grace": "9999999999999h"}, {"start": -2, "gpu": "0"}, {"start": 16, "gpu": "0"},
-                    {"priority": 100000}, {"gpu": "-1"}, {"gpu": "1,2"}, {"gpu": ""}, {"gpu": "0-70"}, {"movable": 1}, {"profile": 7},
+                    {"priority": 100000}, {"gpu": "-1"}, {"gpu": "1,,2"}, {"gpu": "2-1"}, {"gpu": "1,2", "start": 0}, {"gpu": ""}, {"gpu": "0-70"}, {"movable": 1}, {"profile": 7},
                     {"signal": "USR1"}, {"signal": "FOO@1m"}, {"bind": "moon"}, {"bind": "pid:0"}, {"bind": "pid:x"}, {"bind": "pid:-1"}, {"key": ""},
                     {"key": "k" * 80}):
             ask_refused(h, "invalid", {"profile": "1g.10gb", **ask})
