@@ -357,9 +357,10 @@ int verb_report(struct cli *c, int argc, char **argv)
         return 0;
     if (r == 0)
         r = read_words(&a, &err);
-    usage_init(&a.report, a.from * TIME_S, a.to * TIME_S, now);
-    if (r == 0)
+    if (r == 0) {
+        usage_init(&a.report, a.from * TIME_S, a.to * TIME_S, now);
         r = read_gpus(&a, &err);
+    }
     if (r == 0)
         r = read_leases(&a, &err);
     if (r < 0)
