@@ -174,8 +174,8 @@ static void small(const struct needs *n, const struct compare_system *s, struct 
                    "%.1f times as long",
                    n->all[which].name, f->services[which].alone, w->services[which].alone, most);
     give(v, fewer ? (most < 1.3 ? YES : PARTLY) : NO,
-         fewer ? "many small models fit a GPU and keep their targets, but a slice is never quicker "
-                 "than the whole"
+         fewer ? "many small models fit a GPU and keep their targets, but a slice is not quicker "
+                 "than the whole, save by what measurements scatter"
                : "slices save no GPU here, and each request takes longer");
 }
 
