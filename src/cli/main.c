@@ -39,6 +39,22 @@ static int run(struct cli *c, int argc, char **argv)
     return c->verb->run(c, argc - words, argv + words);
 }
 
+/* A full disk behind stdout shows when the last of it is written; or before, where it was more than
+ * stdio keeps, and then nothing is left to write and only the stream knows. */
+static int close_output(const struct cli *c, int status)
+{
+    errno = 0;
+    bool lost = fflush(stdout) != 0;
+    int why = errno;
+    if ((!lost && !ferror(stdout)) || status != 0 || why == EPIPE)
+        return status;
+    if (lost)
+        cli_say(c, "cannot write to stdout: %s", strerror(why));
+    else
+        cli_say(c, "cannot write all of it to stdout");
+    return c->verb && c->verb->exit ? c->verb->exit : 1;
+}
+
 int main(int argc, char **argv)
 {
     if (open_streams() < 0)
@@ -49,10 +65,5 @@ int main(int argc, char **argv)
         .typed = argv, .out = table_look(STDOUT_FILENO), .err = table_look(STDERR_FILENO)};
     int status = run(&c, argc, argv);
     cli_hang_up(&c);
-    /* A full disk behind stdout shows only when the last of it is written. */
-    if (fflush(stdout) != 0 && status == 0 && errno != EPIPE) {
-        cli_say(&c, "cannot write to stdout: %s", strerror(errno));
-        return c.verb && c.verb->exit ? c.verb->exit : 1;
-    }
-    return status;
+    return close_output(&c, status);
 }
