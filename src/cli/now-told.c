@@ -118,7 +118,7 @@ static void print_work(const struct now *n, const struct running_plan *plan,
         str_addf(out, "Not all of it fits beside what stays%s.\n",
                  f->proved ? "" : ", as far as was searched");
     if (f->part <= 0) {
-        str_add(out, "There is no room for any part of each.\n");
+        str_add(out, "There is no room for even 1 % of each.\n");
         return;
     }
     if (f->part < 1)

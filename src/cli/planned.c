@@ -207,9 +207,14 @@ static void print_mixed_proof(const struct planned *p, struct str *out)
 static void print_short(const struct planned *p, struct str *out)
 {
     const struct fleet_plan *plan = p->plan;
-    str_addf(out, "%" PRIu64 " %s there: ", gpus_there(p), gpus_there(p) == 1 ? "is" : "are");
+    uint64_t there = gpus_there(p);
+    str_addf(out, "%" PRIu64 " %s there: ", there, there == 1 ? "is" : "are");
     if (plan->part <= 0) {
-        str_add(out, "that is not enough for any part of each.\n");
+        uint64_t least = plan->bound ? plan->bound : plan->gpus;
+        if (p->fleet->n == 1 && least > there)
+            str_addf(out, "%s%" PRIu64 " %s missing, and ", least < plan->gpus ? "at least " : "",
+                     least - there, least - there == 1 ? "is" : "are");
+        str_add(out, "not even 1 % of each fits.\n");
         return;
     }
     for (unsigned i = 0; i < p->needs->n; i++)
@@ -229,9 +234,10 @@ static void print_verdict(const struct planned *p, struct str *out)
     for (unsigned i = 0; i < plan->n; i++)
         used += plan->uses[i].plan.gpus;
     if (plan->part < 1) {
-        if (p->fleet->n == 1)
-            str_addf(out, "This needs %s%" PRIu32 " GPUs, ",
-                     plan->bound == plan->gpus || !plan->bound ? "" : "at most ", plan->gpus);
+        if (p->fleet->n == 1 && plan->bound && plan->bound != plan->gpus)
+            str_addf(out, "This needs %" PRIu32 " to %" PRIu32 " GPUs, ", plan->bound, plan->gpus);
+        else if (p->fleet->n == 1)
+            str_addf(out, "This needs %" PRIu32 " GPUs, ", plan->gpus);
         else
             str_addf(out, "The GPUs that are there do not do all of it%s; ",
                      plan->proved ? "" : " as far as was searched");

@@ -174,8 +174,8 @@ static int carry_out(struct cli *c, const struct planned *p, const struct plan_o
                      const char *folder, struct error *err)
 {
     int r = 0, status = tell(c, p, o);
-    if (p->plan->n == 0 && (o->layout || folder))
-        r = error_set(err, ERROR_NEVER, "there is no plan to write down: the GPUs are too few");
+    if (p->plan->part <= 0)
+        r = error_set(err, ERROR_NEVER, "there is no plan: the GPUs are too few");
     if (r == 0 && o->layout)
         r = write_layout(planned_layout(p), o->layout, err);
     if (r == 0 && folder)
@@ -206,8 +206,8 @@ static int carry_out_now(struct cli *c, const struct now *n, const struct runnin
                          struct error *err)
 {
     int r = 0, status = tell_now(c, n, plan, o->file ? p : NULL, o);
-    if (plan->plan.part <= 0 && (o->layout || folder))
-        r = error_set(err, ERROR_NEVER, "there is no plan to write down: there is no room");
+    if (o->file && plan->plan.part <= 0)
+        r = error_set(err, ERROR_NEVER, "there is no plan: there is no room");
     if (r == 0 && o->layout)
         r = write_layout(now_layout(n, plan), o->layout, err);
     if (r == 0 && folder)
