@@ -128,6 +128,12 @@ static int read_policies(struct simulate *s, struct error *err)
             return error_set(err, ERROR_INVALID, "at most %d policies at once", RIVALS);
         struct sim_setup tried = s->setup;
         r = rival_parse(name, &tried, &s->rivals[s->n], err);
+        if (r == 0 && s->rivals[s->n].kind == RIVAL_OTHER && s->queue &&
+            strcmp(s->queue, "engine") == 0)
+            return error_set(err, ERROR_INVALID,
+                             "--queue: engine is fettad's queue, and %s is only there in one that "
+                             "is scanned: leave --queue or %s out",
+                             name, name);
         s->votes = s->votes || s->rivals[s->n].kind == RIVAL_VOTED;
         s->n += r == 0;
     }
@@ -181,8 +187,10 @@ static int scan(struct simulate *s, struct error *err)
                          "; sort the file, or take it as it is with --lenient",
                          s->name, s->scan.unordered, s->scan.negative, s->scan.first_bad);
     if (s->scan.jobs < WARM_PART)
-        return error_set(err, ERROR_INVALID, "%s has %" PRIu64 " jobs; that says nothing", s->name,
-                         s->scan.jobs);
+        return error_set(err, ERROR_INVALID,
+                         "%s: jobs are too few to say anything: %" PRIu64
+                         ", and at least %d are needed",
+                         s->name, s->scan.jobs, WARM_PART);
     s->setup.until = s->scan.last + 1;
     s->warm_n = MIN(s->scan.jobs / WARM_PART, (uint64_t)WARM_MOST);
     return look_at_first(s, err);

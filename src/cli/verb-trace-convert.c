@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Fewer jobs than that may be in any order by chance. */
+enum { FEW = 20 };
+
 struct convert_options {
     const char *from, *arrivals, *machine, *slice, *whole, *round, *speed_up, *tokens, *file;
     int64_t seed;
@@ -191,6 +194,9 @@ static void tell_made_up(const struct cli *c, const struct convert_options *o,
         cli_say(c, "what jobs ask for is made up: --slice %s", o->slice);
     if (o->tokens && t->format == CONVERT_AZURE)
         cli_say(c, "run times are made up: --tokens-per-second %s", o->tokens);
+    if (o->arrivals && t->jobs >= FEW && !t->shorter)
+        cli_say(c, "each job runs at least as long as the one before it, so the load grows to the "
+                   "end: shuf(1) mixes the rows");
 }
 
 static int convert_all(struct cli *c, const struct convert_options *o, struct convert *t,

@@ -79,13 +79,14 @@ static int write_all(struct make *m, const struct board *b, struct error *err)
     struct sim_job j;
     char name[BOARD_PROFILE_NAME];
     printf("submit_s,run_s,slice,count,user\n");
-    while (make_next(m, &j, err) > 0 && !ferror(stdout))
+    int r = 0;
+    while (!ferror(stdout) && (r = make_next(m, &j, err)) > 0)
         printf("%" PRId64 ".%06" PRId64 ",%" PRId64 ".%06" PRId64 ",%s,1,0\n", j.submit / TIME_S,
                j.submit % TIME_S / TIME_US, j.run / TIME_S, j.run % TIME_S / TIME_US,
                board_profile_name(b, &b->profiles[j.row[0]], name));
     if (fflush(stdout) != 0 || ferror(stdout))
         return error_set(err, ERROR_IO, "cannot write the trace");
-    return 0;
+    return MIN(r, 0);
 }
 
 int verb_trace_make(struct cli *c, int argc, char **argv)

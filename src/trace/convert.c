@@ -9,6 +9,7 @@
 #include "trace/convert-row.h"
 #include "trace/rival.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -68,8 +69,9 @@ static int next_line(struct convert *c, struct lines *l, struct error *err)
         if (*l->text)
             return 1;
     }
-    if (ferror(l->in))
-        return error_set(err, ERROR_IO, "%s: reading failed after line %" PRIu64, c->name, c->line);
+    if (!feof(l->in))
+        return error_errno(err, ERROR_IO, errno, "%s: reading failed after line %" PRIu64, c->name,
+                           c->line);
     return 0;
 }
 
@@ -246,6 +248,8 @@ static void keep(struct convert *c, const struct convert_job *j, FILE *kept)
     (void)fprintf(kept, "%" PRId64 ".%06" PRId64 ",%" PRId64 ".%06" PRId64 ",%s,%u,%s\n",
                   j->submit_us / US, j->submit_us % US, j->run_us / US, j->run_us % US, j->slice,
                   j->count, j->user);
+    c->shorter = c->shorter || (c->jobs && j->run_us < c->last_run_us);
+    c->last_run_us = j->run_us;
     c->jobs++;
 }
 
@@ -315,22 +319,22 @@ static int find_rate(struct convert *c, FILE *kept, struct error *err)
     return 0;
 }
 
-/* When the next job arrives; `before` is when the last one did. */
-static int64_t arrival(const struct convert *c, struct rng *rng, double *at_s, int64_t written_us,
-                       uint64_t n)
+/* The us at which the next job arrives; *at_s is when the last one did. */
+static double arrival(const struct convert *c, struct rng *rng, double *at_s, int64_t written_us,
+                      uint64_t n)
 {
     double mean = c->rules.arrivals == CONVERT_POISSON_LOAD ? 1 / c->rate : c->rules.gap_s;
     double u = ((double)(rng_next(rng) >> 11) + 0.5) * 0x1p-53;
     int64_t least = c->rules.sort ? c->least_us : c->first_us;
     switch (c->rules.arrivals) {
     case CONVERT_AS_WRITTEN:
-        return llround((double)(written_us - least) / c->rules.speed_up);
+        return round((double)(written_us - least) / c->rules.speed_up);
     case CONVERT_EVEN:
-        return llround((double)n * c->rules.gap_s / c->rules.speed_up * 1e6);
+        return round((double)n * c->rules.gap_s / c->rules.speed_up * 1e6);
     case CONVERT_POISSON:
     case CONVERT_POISSON_LOAD:
         *at_s -= log(u) * mean / c->rules.speed_up;
-        return (int64_t)(*at_s * 1e6);
+        return trunc(*at_s * 1e6);
     }
     return 0;
 }
@@ -383,7 +387,13 @@ static int copy_jobs(const struct convert *c, struct lines *l, const struct plac
             break;
         if (getline(&l->text, &l->room, l->in) < 0)
             return error_set(err, ERROR_IO, "cannot read again what was kept of %s", c->name);
-        int64_t us = arrival(c, &rng, &at_s, written_at(l->text), i);
+        double at_us = arrival(c, &rng, &at_s, written_at(l->text), i);
+        if (!(at_us < (double)TIME_NEVER / TIME_US))
+            return error_set(err, ERROR_INVALID,
+                             "job %" PRIu64 " would come after more than 292 years: --arrivals are "
+                             "too far apart",
+                             i + 1);
+        int64_t us = (int64_t)at_us;
         (void)fprintf(out, "%" PRId64 ".%06" PRId64 "%s", us / US, us % US, strchr(l->text, ','));
     }
     if (fflush(out) != 0 || ferror(out))

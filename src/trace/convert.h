@@ -78,7 +78,9 @@ struct convert {
     unsigned shown_n;
     char shown[CONVERT_SHOWN][CONVERT_TEXT]; /* the first rows that were wrong: where, and why */
     int64_t first_us, last_us, least_us;     /* arrivals as written, of jobs */
-    double rate;                             /* CONVERT_POISSON_LOAD: jobs a second, once written */
+    int64_t last_run_us;
+    bool shorter; /* whether any job runs for less time than the one before it */
+    double rate;  /* CONVERT_POISSON_LOAD: jobs a second, once written */
 };
 
 /* Reads all of `in` and writes its jobs to `kept`, a file that can be read again; both stay open.

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -130,10 +131,14 @@ int make_begin(struct make *m, const struct sim_setup *fleet, struct error *err)
 int make_next(void *arg, struct sim_job *ret, struct error *err)
 {
     struct make *m = arg;
-    (void)err;
     if (m->made++ == m->jobs)
         return 0;
     m->now_s -= log(uniform(m)) / m->rate;
+    if (!(m->now_s < (double)TIME_NEVER / TIME_S))
+        return error_set(err, ERROR_INVALID,
+                         "job %" PRIu64 " would come after more than 292 years: --load is too "
+                         "small, or --mean too long",
+                         m->made);
     double u = uniform(m);
     unsigned class = 0;
     while (class < MAKE_CLASSES - 1 && u > m->upto[class])

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "model/request.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,9 @@ static int bad(const struct field_of *f, const char *what, struct error *err)
 static int read_line(struct trace *t, struct error *err)
 {
     ssize_t n = getline(&t->text, &t->room, t->in);
-    if (n < 0 && ferror(t->in))
-        return error_set(err, ERROR_IO, "%s: reading failed after line %llu", t->name,
-                         (unsigned long long)t->line);
+    if (n < 0 && !feof(t->in))
+        return error_errno(err, ERROR_IO, errno, "%s: reading failed after line %llu", t->name,
+                           (unsigned long long)t->line);
     if (n < 0)
         return 0;
     t->line++;
