@@ -6,13 +6,12 @@
 #include "cli/now.h"
 #include "cli/past.h"
 #include "cli/planned.h"
+#include "cli/save.h"
 
 #include "base/fd.h"
 #include "text/json.h"
 #include "text/yaml.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,16 +126,12 @@ static int read_fleet(const char *machine, struct fleet *ret, struct error *err)
 static int write_layout(json_t *document, const char *file, struct error *err)
 {
     AUTO_FREE char *text = document ? yaml_format(document) : NULL;
-    AUTO_FD int fd = -1;
     json_decref(document);
     if (!text)
         return error_set(err, ERROR_NO_MEMORY, "no memory left for the layout");
     if (strcmp(file, "-") == 0)
         return fd_write_all(STDOUT_FILENO, text, strlen(text), err);
-    fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return error_errno(err, ERROR_IO, errno, "cannot write %s", file);
-    return fd_write_all(fd, text, strlen(text), err);
+    return save_text(text, strlen(text), file, err);
 }
 
 /* Tells the plan, unless its layout is what goes to stdout. 0 or an exit status. */
